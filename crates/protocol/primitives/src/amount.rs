@@ -69,6 +69,7 @@ impl MilliSatoshi {
     }
 
     /// The difference, or zero when `other` is larger.
+    #[must_use]
     pub const fn saturating_sub(self, other: Self) -> Self {
         Self(self.0.saturating_sub(other.0))
     }
@@ -111,6 +112,7 @@ impl FeeratePerKw {
     }
 
     /// This rate times `factor`, held at the largest representable rate.
+    #[must_use]
     pub const fn saturating_mul(self, factor: u32) -> Self {
         Self(self.0.saturating_mul(factor))
     }

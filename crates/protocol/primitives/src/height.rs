@@ -18,13 +18,19 @@ pub struct CltvExpiry(pub u32);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CltvExpiryDelta(pub u16);
 
+/// The delay, in blocks, that the other side imposes on our own outputs of our own commitment (BOLT 2 `to_self_delay`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ToSelfDelay(pub u16);
+
 impl BlockHeight {
     /// The height `count` blocks later, held at the largest height.
+    #[must_use]
     pub const fn saturating_add(self, count: BlockCount) -> Self {
         Self(self.0.saturating_add(count.0))
     }
 
     /// The height `count` blocks earlier, held at zero.
+    #[must_use]
     pub const fn saturating_sub(self, count: BlockCount) -> Self {
         Self(self.0.saturating_sub(count.0))
     }

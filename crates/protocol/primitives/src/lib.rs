@@ -29,7 +29,7 @@ mod short_channel_id;
 pub use amount::{AmountOutOfRange, FeeratePerKw, MilliSatoshi};
 pub use channel_id::ChannelId;
 pub use features::{Feature, FeatureContext, Features, UnmetFeature};
-pub use height::{BlockCount, BlockHeight, CltvExpiry, CltvExpiryDelta};
+pub use height::{BlockCount, BlockHeight, CltvExpiry, CltvExpiryDelta, ToSelfDelay};
 pub use index::{CommitmentNumber, HtlcId};
 pub use node_id::{InvalidNodeId, NodeId};
 pub use payment::{PaymentHash, PaymentId, PaymentPreimage, PaymentSecret};

@@ -32,7 +32,7 @@ impl ShortChannelId {
 
     /// The funding transaction's place in its block.
     pub const fn transaction(self) -> u32 {
-        (self.0 >> 16) as u32 & 0x00ff_ffff
+        (self.0 >> 16 & 0x00ff_ffff) as u32
     }
 
     /// The funding output's place in its transaction.
