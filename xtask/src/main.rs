@@ -1,2 +1,52 @@
-//! The project checks.
-fn main() {}
+//! `cargo xtask`: the project's own checks, one file for each command.
+//!
+//! A command either looks at the tree itself (`tidy`) or starts the program that does the work, in the crate it belongs to
+//! (`vectors` runs the binary of `testing/vectors`), so that xtask depends on none of our crates and builds in seconds.
+//! To add a command: a file beside this one, a variant of [`Command`], an arm in [`main`], and, if `ci` shall run it, a line
+//! in `ci.rs`.
+
+mod ci;
+mod fuzz;
+mod repository;
+mod tidy;
+mod vectors;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// The checks of the Quittance repository.
+#[derive(Parser)]
+#[command(name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Everything a change must pass, beside `cargo test --workspace`.
+    Ci(ci::Options),
+    /// Fails on what the compiler does not see: layers, purity, sizes, words.
+    Tidy,
+    /// Runs the official test vectors.
+    Vectors,
+    /// A short run of every fuzz target.
+    Fuzz(fuzz::Options),
+}
+
+fn main() -> ExitCode {
+    let verdict = match Arguments::parse().command {
+        Command::Ci(options) => ci::run(&options),
+        Command::Tidy => tidy::run(),
+        Command::Vectors => vectors::run(),
+        Command::Fuzz(options) => fuzz::run(&options),
+    };
+    match verdict {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reason) => {
+            eprintln!("error: {reason}");
+            ExitCode::FAILURE
+        }
+    }
+}
