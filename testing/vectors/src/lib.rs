@@ -15,10 +15,12 @@ mod bolt04;
 mod bolt07;
 mod bolt08;
 mod bolt11;
+mod coverage;
 mod report;
 
 use std::path::Path;
 
+pub use coverage::unaccounted;
 pub use report::{Case, Report};
 use serde_json::Value;
 
@@ -47,7 +49,12 @@ pub const NOT_RUN: &[(&str, &str)] = &[
     ("bolt12/format-string-test.json", "stage 3: offers"),
     ("bolt12/signature-test.json", "stage 3: offers"),
     ("bolt-simple-taproot/commitment-tx.json", "stage 3: taproot"),
-    ("proposals/pr836-trampoline-onion.json", "an open proposal"),
+    ("proposals/pr836-trampoline-onion-error-test.json", "an open proposal"),
+    ("proposals/pr836-trampoline-payment-onion-test.json", "an open proposal"),
+    (
+        "proposals/pr836-trampoline-to-blinded-path-payment-onion-test.json",
+        "an open proposal",
+    ),
     ("proposals/pr1153-liquidity-ads.json", "an open proposal"),
 ];
 
