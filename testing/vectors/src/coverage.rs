@@ -68,7 +68,10 @@ mod tests {
 
     #[test]
     fn a_listed_file_needs_no_check_and_an_index_is_no_vector() {
-        assert_eq!(compared(&["INDEX.md", "bolt12/a.json"], &[], &["bolt12/a.json"]), [""; 0]);
+        assert_eq!(
+            compared(&["INDEX.md", "bolt12/a.json"], &[], &["bolt12/a.json"]),
+            [""; 0]
+        );
     }
 
     #[test]
