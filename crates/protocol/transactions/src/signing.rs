@@ -1,0 +1,114 @@
+//! Everything that needs a private key of ours: deriving the private keys of a commitment, and signing.
+//!
+//! No other module of this crate touches a private key, so that a signer can be a process or a device of its own: it gets
+//! terms and contents, or digests, and gives signatures. Signatures are deterministic (RFC 6979) and not ground for a low R:
+//! that would double the cost of every commitment to save a byte on chain.
+
+use std::fmt;
+
+use secp256k1::{Message, PublicKey, SECP256K1, Scalar, SecretKey, ecdsa};
+
+use crate::keys::{NEVER_DEGENERATE, key_tweak};
+use crate::{ChannelPublicKeys, CommitmentSignatures, CommitmentTransaction};
+
+/// The private keys behind one side's [`ChannelPublicKeys`]. They are not shown by `Debug` and are erased on drop.
+#[derive(Clone)]
+pub struct ChannelSecretKeys {
+    /// Behind the funding key.
+    pub funding: SecretKey,
+    /// Behind `revocation_basepoint`.
+    pub revocation_basepoint: SecretKey,
+    /// Behind `payment_basepoint`.
+    pub payment_basepoint: SecretKey,
+    /// Behind `delayed_payment_basepoint`.
+    pub delayed_payment_basepoint: SecretKey,
+    /// Behind `htlc_basepoint`.
+    pub htlc_basepoint: SecretKey,
+}
+
+impl ChannelSecretKeys {
+    /// The public keys to send to the peer.
+    pub fn public_keys(&self) -> ChannelPublicKeys {
+        let public = |key: &SecretKey| key.public_key(SECP256K1);
+        ChannelPublicKeys {
+            funding: public(&self.funding),
+            revocation_basepoint: public(&self.revocation_basepoint),
+            payment_basepoint: public(&self.payment_basepoint),
+            delayed_payment_basepoint: public(&self.delayed_payment_basepoint),
+            htlc_basepoint: public(&self.htlc_basepoint),
+        }
+    }
+
+    /// Signs the other side's commitment as its countersignatory: what `commitment_signed` carries (BOLT 2).
+    pub fn countersign(&self, commitment: &CommitmentTransaction) -> CommitmentSignatures {
+        let outputs = commitment.htlc_outputs();
+        let htlcs = if outputs.is_empty() {
+            Vec::new()
+        } else {
+            let point = &commitment.scripts().keys().per_commitment_point;
+            let htlc_key = derive_private_key(&self.htlc_basepoint, point);
+            outputs.iter().map(|output| sign(&output.sighash, &htlc_key)).collect()
+        };
+        CommitmentSignatures {
+            funding: sign(&commitment.funding_sighash(), &self.funding),
+            htlcs,
+        }
+    }
+
+    /// Signs our own commitment, to broadcast it. Never call this for one that was revoked.
+    pub fn sign_own_commitment(&self, commitment: &CommitmentTransaction) -> ecdsa::Signature {
+        sign(&commitment.funding_sighash(), &self.funding)
+    }
+}
+
+impl Drop for ChannelSecretKeys {
+    fn drop(&mut self) {
+        for key in [
+            &mut self.funding,
+            &mut self.revocation_basepoint,
+            &mut self.payment_basepoint,
+            &mut self.delayed_payment_basepoint,
+            &mut self.htlc_basepoint,
+        ] {
+            key.non_secure_erase();
+        }
+    }
+}
+
+impl fmt::Debug for ChannelSecretKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ChannelSecretKeys(..)")
+    }
+}
+
+/// Signs a digest, deterministically.
+pub fn sign(message: &Message, key: &SecretKey) -> ecdsa::Signature {
+    SECP256K1.sign_ecdsa(message, key)
+}
+
+/// `basepoint_secret + SHA256(per_commitment_point || basepoint)` (BOLT 3, key derivation).
+pub fn derive_private_key(basepoint_secret: &SecretKey, per_commitment_point: &PublicKey) -> SecretKey {
+    let basepoint = basepoint_secret.public_key(SECP256K1);
+    basepoint_secret
+        .add_tweak(&key_tweak(per_commitment_point, &basepoint))
+        .expect(NEVER_DEGENERATE)
+}
+
+/// `revocation_basepoint_secret * SHA256(revocation_basepoint || per_commitment_point)
+/// + per_commitment_secret * SHA256(per_commitment_point || revocation_basepoint)` (BOLT 3, `revocationpubkey`).
+pub fn derive_revocation_private_key(
+    revocation_basepoint_secret: &SecretKey,
+    per_commitment_secret: &SecretKey,
+) -> SecretKey {
+    let basepoint = revocation_basepoint_secret.public_key(SECP256K1);
+    let point = per_commitment_secret.public_key(SECP256K1);
+    let base_part = revocation_basepoint_secret
+        .mul_tweak(&key_tweak(&basepoint, &point))
+        .expect(NEVER_DEGENERATE);
+    let commitment_part = per_commitment_secret
+        .mul_tweak(&key_tweak(&point, &basepoint))
+        .expect(NEVER_DEGENERATE);
+    base_part
+        .add_tweak(&Scalar::from(commitment_part))
+        .expect(NEVER_DEGENERATE)
+}
