@@ -1,0 +1,7 @@
+//! Stores for the journal: each implements [`quittance_journal::Store`].
+//!
+//! - [`memory`]: the twin for simulations and tests. It knows what was synced, and loses, tears, fails and fills up on command.
+//! - [`contract`]: what every store must do, as a suite of checks that each store's tests run.
+
+pub mod contract;
+pub mod memory;
