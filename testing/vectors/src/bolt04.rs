@@ -1,12 +1,18 @@
 //! BOLT 4: onions, failures, blinded paths.
 
+mod failures;
+
 use quittance_onion::{OnionHop, OnionPacket, PAYMENT_AREA, create_onion, peel_with_key};
 use secp256k1::{PublicKey, SecretKey};
 use serde_json::Value;
 
 use crate::{Check, Report, load};
 
-pub(crate) const FILES: &[(&str, Check)] = &[("bolt04/onion-test.json", onions)];
+pub(crate) const FILES: &[(&str, Check)] = &[
+    ("bolt04/onion-test.json", onions),
+    ("bolt04/onion-error-test.json", failures::return_packets),
+    ("bolt04/returning-errors-attribution.json", failures::attribution),
+];
 
 /// Packet construction, then peeling at each hop.
 fn onions(report: &mut Report) {
@@ -59,4 +65,9 @@ fn point(value: &Value) -> PublicKey {
 fn without_length(payload: Vec<u8>) -> Vec<u8> {
     let prefix = if payload[0] < 0xfd { 1 } else { 3 };
     payload[prefix..].to_vec()
+}
+
+fn number<T: TryFrom<u64>>(value: &Value) -> T {
+    let number = value.as_u64().expect("the vector has a number here");
+    T::try_from(number).unwrap_or_else(|_| panic!("{number} is out of range"))
 }

@@ -4,11 +4,12 @@
 //! are never chained. What a hop will append when it shifts its payload out, the filler, is computed without running its packet.
 
 use chacha20::cipher::{StreamCipher, StreamCipherSeek};
+use quittance_wire::{BigSize, Wire};
 use secp256k1::{PublicKey, SECP256K1, SecretKey};
 
+use crate::OnionPacket;
 use crate::packet::{HMAC, MAX_AREA};
 use crate::secret::{KeyType, SharedSecret, hmac};
-use crate::{OnionPacket, length_prefix};
 
 /// One hop of an onion to be made: whom it is encrypted to, and what it shall read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,7 +83,7 @@ pub fn create_onion(
     for (index, (hop, secret)) in hops.iter().zip(&secrets).enumerate().rev() {
         let shift = hop.encoded_len();
         payloads.copy_within(..area - shift, shift);
-        hop.write(&next_hmac, &mut payloads[..shift]);
+        payloads[..shift].copy_from_slice(&hop.encode(&next_hmac));
         secret.apply_stream(KeyType::Rho, &mut payloads);
         if index == last {
             payloads[area - filler.len()..].copy_from_slice(&filler);
@@ -141,13 +142,14 @@ fn filler(forwarding: &[OnionHop], secrets: &[SharedSecret], area: usize) -> Vec
 impl OnionHop {
     /// Bytes that the hop takes of the payload area: length, payload, HMAC.
     fn encoded_len(&self) -> usize {
-        length_prefix::len(self.payload.len()) + self.payload.len() + HMAC
+        BigSize(self.payload.len() as u64).encoded_len() + self.payload.len() + HMAC
     }
 
-    fn write(&self, next_hmac: &[u8; HMAC], to: &mut [u8]) {
-        let prefix = length_prefix::write(self.payload.len(), to);
-        let hmac_start = prefix + self.payload.len();
-        to[prefix..hmac_start].copy_from_slice(&self.payload);
-        to[hmac_start..].copy_from_slice(next_hmac);
+    fn encode(&self, next_hmac: &[u8; HMAC]) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(self.encoded_len());
+        BigSize(self.payload.len() as u64).write(&mut bytes);
+        bytes.extend_from_slice(&self.payload);
+        bytes.extend_from_slice(next_hmac);
+        bytes
     }
 }

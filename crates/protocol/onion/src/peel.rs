@@ -5,12 +5,13 @@
 //! only knows ECDH, on a tweaked point: [`blinded_secret_key`], [`blinded_packet_key`].
 
 use chacha20::cipher::StreamCipher;
+use quittance_wire::{BigSize, Reader, Wire};
 use secp256k1::{PublicKey, SECP256K1, Scalar, SecretKey};
 use subtle::ConstantTimeEq;
 
+use crate::OnionPacket;
 use crate::packet::HMAC;
 use crate::secret::{KeyType, SharedSecret, hmac};
-use crate::{OnionPacket, length_prefix};
 
 /// What one hop finds under its layer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,17 +54,7 @@ pub fn peel(packet: &OnionPacket, secret: &SharedSecret, associated_data: &[u8])
     let mut stream = secret.stream(KeyType::Rho);
     let mut payloads = area.to_vec();
     stream.apply_keystream(&mut payloads);
-    let (length, prefix) = length_prefix::read(&payloads)
-        .filter(|(length, _)| *length >= 2)
-        .ok_or(OnionError::InvalidPayloadLength)?;
-    let hmac_start = prefix.checked_add(length).ok_or(OnionError::InvalidPayloadLength)?;
-    let shift = hmac_start.checked_add(HMAC).ok_or(OnionError::InvalidPayloadLength)?;
-    // BOLT 4: what remains, with as many bytes appended as the area has, is at least the area; so the payload must end inside it.
-    let next_hmac: [u8; HMAC] = payloads
-        .get(hmac_start..shift)
-        .and_then(|hmac| hmac.try_into().ok())
-        .ok_or(OnionError::InvalidPayloadLength)?;
-    let payload = payloads[prefix..hmac_start].to_vec();
+    let (payload, next_hmac, shift) = split_payload(&payloads).ok_or(OnionError::InvalidPayloadLength)?;
     if next_hmac == [0; HMAC] {
         return Ok(Peeled { payload, next: None });
     }
@@ -78,6 +69,19 @@ pub fn peel(packet: &OnionPacket, secret: &SharedSecret, associated_data: &[u8])
         payload,
         next: Some(OnionPacket::assemble(&next_key, &payloads, &next_hmac)),
     })
+}
+
+/// Our payload, the HMAC behind it, and how many bytes both and the length in front take. BOLT 4 appends as many bytes as the area has
+/// and wants at least the area to remain: so all of it must stand inside the area.
+fn split_payload(payloads: &[u8]) -> Option<(Vec<u8>, [u8; HMAC], usize)> {
+    let mut reader = Reader::new(payloads);
+    let length = usize::try_from(BigSize::read(&mut reader).ok()?.0).ok()?;
+    if length < 2 {
+        return None;
+    }
+    let payload = reader.take(length).ok()?.to_vec();
+    let next_hmac = *reader.take_array().ok()?;
+    Some((payload, next_hmac, payloads.len() - reader.remaining()))
 }
 
 /// Both parts at once, for a node that holds its own key: the ECDH and [`peel`]. The secret comes back too; a failure is returned
