@@ -26,6 +26,7 @@
 
 #![forbid(unsafe_code)]
 
+mod channel;
 mod fields;
 mod macros;
 mod money;

@@ -1,0 +1,203 @@
+//! Folding steps into the state. Nothing here checks what a peer may do: that was decided before the step was written.
+
+use quittance_primitives::HtlcId;
+use quittance_transactions::PerCommitmentSecret;
+
+use crate::commitments::{add, subtract};
+use crate::states::{ClosingAgreed, ShuttingDown};
+use crate::{
+    ChannelMonitorUpdate, ChannelState, HtlcState, OfferedHtlc, OnChain, Outcome, Phase, Side, Step, UnreleasedClaim,
+};
+
+impl ChannelState {
+    /// Folds a whole update. Of a log, each update is folded once and in order.
+    ///
+    /// # Panics
+    /// When the update is not the next one, or a step does not fit the state: both are faults of ours.
+    pub fn apply_update(&mut self, update: &ChannelMonitorUpdate) {
+        assert_eq!(
+            update.id,
+            self.last_update.next(),
+            "I-3: updates are folded in order, without a gap"
+        );
+        self.last_update = update.id;
+        for step in &update.steps {
+            self.apply(step);
+        }
+    }
+
+    /// Folds one step.
+    ///
+    /// # Panics
+    /// When the step does not fit the state: a fault of ours.
+    pub fn apply(&mut self, step: &Step) {
+        match step {
+            Step::Opened(_) => panic!("I-3: a log is opened once"),
+            Step::FundingConfirmed(confirmation) => self.funding = Some(*confirmation),
+            Step::FundingUnconfirmed => self.funding = None,
+            Step::FundingAbandoned(why) => self.phase = Phase::Abandoned(*why),
+            Step::ReadySent(alias) => {
+                self.aliases.local = alias.or(self.aliases.local);
+                self.note_ready(Side::Local);
+            }
+            Step::ReadyReceived { next_point, alias } => {
+                self.aliases.remote = alias.or(self.aliases.remote);
+                self.commitments.remote.next_point = Some(*next_point);
+                self.note_ready(Side::Remote);
+            }
+            Step::ResolvedOnChain { id, outcome } => self.resolve_on_chain(*id, outcome),
+            Step::OutcomeReported { id, event } => self.offered_mut(*id).event = Some(*event),
+            Step::OutcomeAcknowledged(id) => self.offered_mut(*id).acknowledged = true,
+            Step::OutcomeReleased(id) => self.release_outcome(*id),
+            Step::HtlcBuried { offered_by, id } => self.bury(*offered_by, *id),
+            Step::ClaimDecided(claim) => {
+                let unreleased = UnreleasedClaim {
+                    claim: claim.as_ref().clone(),
+                    handled: false,
+                };
+                self.claims.insert(claim.event, unreleased);
+            }
+            Step::ClaimHandled(event) => {
+                self.claims
+                    .get_mut(event)
+                    .expect("only an unreleased claim is handled")
+                    .handled = true;
+            }
+            Step::ClaimReleased(event) => {
+                self.claims.remove(event).expect("a claim is released once");
+            }
+            Step::ShutdownSent(script) => *self.shutdown_script(Side::Local) = Some(script.clone()),
+            Step::ShutdownReceived(script) => *self.shutdown_script(Side::Remote) = Some(script.clone()),
+            Step::ClosingSigned(txid) => self.closings.push(*txid),
+            Step::ClosingAgreed(transaction) => {
+                let scripts = match &self.phase {
+                    Phase::ShuttingDown(ShuttingDown { scripts })
+                    | Phase::ClosingAgreed(ClosingAgreed { scripts, .. }) => scripts.clone(),
+                    Phase::AwaitingReady(_)
+                    | Phase::Normal
+                    | Phase::ForceClosed(_)
+                    | Phase::FellBehind
+                    | Phase::Abandoned(_) => panic!("a closing is agreed after both shutdowns"),
+                };
+                self.phase = Phase::ClosingAgreed(ClosingAgreed {
+                    transaction: transaction.clone(),
+                    scripts,
+                });
+            }
+            Step::ForceClosed(reason) => self.phase = Phase::ForceClosed(reason.clone()),
+            Step::FellBehind => self.phase = Phase::FellBehind,
+            Step::PolicySet(policy) => self.policy = *policy,
+            Step::PeerAddresses(addresses) => self.peer_addresses.clone_from(addresses),
+            Step::AnnouncementSigned { node, bitcoin } => self.announcement = Some((*node, *bitcoin)),
+            Step::RevocationReceived { secret, next_point } => {
+                self.commitments
+                    .receive_revocation(PerCommitmentSecret(*secret), *next_point);
+                self.settle_offered();
+            }
+            Step::HtlcOffered { terms, source } => self.commitments.offer(*terms, source.clone()),
+            Step::HtlcReceived {
+                terms,
+                onion,
+                received_at_ms,
+            } => {
+                self.commitments.receive(*terms, onion.clone(), *received_at_ms);
+            }
+            Step::RemovalSent { id, removal } => self.commitments.remove_received(*id, removal.clone()),
+            Step::RemovalReceived { id, removal } => self.commitments.remove_offered(*id, removal.clone()),
+            Step::FeeProposed(feerate) => self.commitments.propose_fee(*feerate, self.facts.opener),
+            Step::CommitmentSent => self.commitments.send_commitment(),
+            Step::CommitmentReceived {
+                signature,
+                htlc_signatures,
+                next_point,
+            } => {
+                self.commitments
+                    .receive_commitment(*signature, htlc_signatures.clone(), *next_point);
+            }
+            Step::UncommittedForgotten => self.commitments.forget_uncommitted(),
+        }
+    }
+
+    fn note_ready(&mut self, side: Side) {
+        if let Phase::AwaitingReady(awaiting) = &mut self.phase {
+            *awaiting.sent.of_mut(side) = true;
+            if awaiting.sent.local && awaiting.sent.remote {
+                self.phase = Phase::Normal;
+            }
+        }
+    }
+
+    fn shutdown_script(&mut self, side: Side) -> &mut Option<bitcoin::ScriptBuf> {
+        if !matches!(self.phase, Phase::ShuttingDown(_) | Phase::ClosingAgreed(_)) {
+            self.phase = Phase::ShuttingDown(ShuttingDown::default());
+        }
+        match &mut self.phase {
+            Phase::ShuttingDown(ShuttingDown { scripts }) | Phase::ClosingAgreed(ClosingAgreed { scripts, .. }) => {
+                scripts.of_mut(side)
+            }
+            Phase::AwaitingReady(_)
+            | Phase::Normal
+            | Phase::ForceClosed(_)
+            | Phase::FellBehind
+            | Phase::Abandoned(_) => unreachable!("the phase was set above"),
+        }
+    }
+
+    fn offered_mut(&mut self, id: HtlcId) -> &mut OfferedHtlc {
+        let here = self.commitments.offered.get_mut(&id);
+        here.or_else(|| self.gone.get_mut(&id))
+            .expect("an outcome belongs to an HTLC that is not released")
+    }
+
+    /// Moves the HTLCs of ours that no unrevoked commitment holds any more out of the commitments. What the peer's removal
+    /// says of them is final now; an outcome that they have already stays as it is.
+    fn settle_offered(&mut self) {
+        let removed = |_: &HtlcId, htlc: &mut OfferedHtlc| htlc.state == HtlcState::RcvdRemoveAckRevocation;
+        let settled: Vec<_> = self.commitments.offered.extract_if(.., removed).collect();
+        for (id, mut htlc) in settled {
+            let removal = htlc
+                .removal
+                .take()
+                .expect("an HTLC leaves the commitments by a removal");
+            if removal.preimage().is_some() {
+                subtract(&mut self.commitments.settled.local, htlc.terms.amount);
+                add(&mut self.commitments.settled.remote, htlc.terms.amount);
+            }
+            htlc.outcome.get_or_insert(Outcome::Failed(removal));
+            self.gone.insert(id, htlc);
+        }
+    }
+
+    /// An outcome leaves with its HTLC. On a closed channel the HTLC stays, since the confirmed commitment is made from it.
+    fn release_outcome(&mut self, id: HtlcId) {
+        match self.commitments.offered.get_mut(&id) {
+            Some(htlc) => htlc.on_chain = OnChain::Released,
+            None => {
+                self.gone.remove(&id).expect("an outcome is released once");
+            }
+        }
+    }
+
+    fn bury(&mut self, offered_by: Side, id: HtlcId) {
+        let commitments = &mut self.commitments;
+        let on_chain = match offered_by {
+            Side::Local => commitments.offered.get_mut(&id).map(|htlc| &mut htlc.on_chain),
+            Side::Remote => commitments.received.get_mut(&id).map(|htlc| &mut htlc.on_chain),
+        };
+        *on_chain.expect("an HTLC is buried with the commitment that holds it") = OnChain::Buried;
+    }
+
+    /// The chain's word on an HTLC of ours. A fulfilment is kept as the outcome at once; that its
+    /// resolution is buried is a step of its own. A first fulfilment stands against every later failure (G1).
+    fn resolve_on_chain(&mut self, id: HtlcId, outcome: &Outcome) {
+        let known = &mut self.offered_mut(id).outcome;
+        match (&known, outcome) {
+            (Some(_), Outcome::Failed(_) | Outcome::FailedOnChain)
+            | (Some(Outcome::Fulfilled(_)), Outcome::Fulfilled(_)) => {}
+            (None, _) => *known = Some(outcome.clone()),
+            (Some(Outcome::Failed(_) | Outcome::FailedOnChain), Outcome::Fulfilled(_)) => {
+                panic!("G1: a failure is an outcome only once nobody can claim the HTLC")
+            }
+        }
+    }
+}

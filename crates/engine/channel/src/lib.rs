@@ -1,0 +1,40 @@
+//! BOLT 2: a channel's log, what may be written to it, and the state that it folds to.
+//!
+//! A channel's whole durable life is a log of [`ChannelMonitorUpdate`]s, each a list of [`Step`]s. `decide` (the methods of
+//! [`Channel`]) validates an input against the state and yields steps and effects; `apply` ([`ChannelState::apply`]) folds
+//! steps and cannot fail. Live operation and recovery share `apply`, so a channel that was read back is the channel that
+//! was. The enforcement on chain is a second reader of the same log, in a crate of its own.
+//!
+//! Public keys only: signatures and revocation secrets are asked for by effects that name what to sign, and leave only after
+//! the steps beside them are durable. Nothing here knows of time, disks, sockets or other channels.
+//!
+//! Invariants: I-1 (funds are conserved), I-2 (one unacknowledged commitment), I-3 (state is a function of the log).
+//! Start at [`Channel`], then [`Step`], then [`HtlcState`].
+
+#![forbid(unsafe_code)]
+
+mod apply;
+mod commitments;
+mod facts;
+mod log;
+mod outcome;
+mod policy;
+mod side;
+mod state;
+mod states;
+
+pub use commitments::{
+    AttributionData, Commitments, FeeUpdate, ForwardSource, HtlcSource, HtlcState, HtlcTerms, LastSent,
+    LocalCommitment, OfferedHtlc, OnChain, OnionHop, OnionPacket, PaymentPart, ReceivedHtlc, ReceivedOnion,
+    RemoteCommitments, Removal, SentUpdate, SentUpdates, Transition, View,
+};
+pub use facts::{ChannelFacts, SideFacts};
+pub use log::{
+    AbandonedFunding, CHECKPOINT_VERSION, ChannelMonitorUpdate, ForceCloseReason, FundingConfirmation, Opening, Step,
+    UPDATE_VERSION,
+};
+pub use outcome::{ClaimedPart, DecidedClaim, Outcome, UnreleasedClaim};
+pub use policy::ForwardingPolicy;
+pub use side::{BySide, Side};
+pub use state::ChannelState;
+pub use states::{AwaitingReady, ClosingAgreed, Phase, ShuttingDown};

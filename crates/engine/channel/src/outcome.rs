@@ -1,0 +1,72 @@
+//! What became of the HTLCs that we offered, and of the payments that we claimed, until everyone concerned knows it.
+//!
+//! An outcome is kept in the channel until two things are true: whoever waits for it has it for good (the user confirmed the
+//! event, or the upstream HTLC is irrevocably gone), and the HTLC itself is irrevocably removed or resolved on chain and
+//! buried. A fulfilment is an outcome on arrival; a failure only once nobody can claim the HTLC any more (G1, G3).
+
+use quittance_journal::EventNumber;
+use quittance_primitives::{ChannelId, HtlcId, MilliSatoshi, PaymentHash, PaymentPreimage};
+use quittance_records::{Listed, record, tagged};
+
+use crate::Removal;
+
+/// What became of an HTLC that we offered. Once it is here, it never changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The peer showed the preimage, by message or on chain.
+    Fulfilled(PaymentPreimage),
+    /// The peer's failure is irrevocable.
+    Failed(Removal),
+    /// The HTLC was taken back on chain, or a buried commitment lacks it.
+    FailedOnChain,
+}
+
+tagged!(Outcome { 1 => Fulfilled(preimage), 2 => Failed(removal), 3 => FailedOnChain });
+
+/// A decision to claim a payment, with all its parts on all channels. It stands in the log of each channel that has a part.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DecidedClaim {
+    /// The hash that the parts are locked by.
+    pub payment_hash: PaymentHash,
+    /// What claims them.
+    pub preimage: PaymentPreimage,
+    /// What they bring together, in msat.
+    pub total: MilliSatoshi,
+    /// All of them.
+    pub parts: Vec<ClaimedPart>,
+    /// The number of the event `PaymentClaimed`.
+    pub event: EventNumber,
+}
+
+record!(DecidedClaim {
+    payment_hash,
+    preimage,
+    total,
+    parts,
+    event
+});
+
+/// A part of a claimed payment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ClaimedPart {
+    /// The channel that brought it.
+    pub channel: ChannelId,
+    /// Its number there.
+    pub htlc: HtlcId,
+    /// What it brings, in msat.
+    pub amount: MilliSatoshi,
+}
+
+record!(ClaimedPart { channel, htlc, amount });
+impl Listed for ClaimedPart {}
+
+/// A decided claim, until the user has confirmed `PaymentClaimed` and no part of it is left in this channel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnreleasedClaim {
+    /// The decision.
+    pub claim: DecidedClaim,
+    /// Whether the user confirmed the event.
+    pub handled: bool,
+}
+
+record!(UnreleasedClaim { claim, handled });
