@@ -1,5 +1,6 @@
 //! BOLT 4: onions, failures, blinded paths.
 
+mod blinded;
 mod failures;
 
 use quittance_onion::{OnionHop, OnionPacket, PAYMENT_AREA, create_onion, peel_with_key};
@@ -12,6 +13,9 @@ pub(crate) const FILES: &[(&str, Check)] = &[
     ("bolt04/onion-test.json", onions),
     ("bolt04/onion-error-test.json", failures::return_packets),
     ("bolt04/returning-errors-attribution.json", failures::attribution),
+    ("bolt04/route-blinding-test.json", blinded::paths),
+    ("bolt04/blinded-payment-onion-test.json", blinded::payment),
+    ("bolt04/blinded-onion-message-onion-test.json", blinded::message),
 ];
 
 /// Packet construction, then peeling at each hop.
@@ -49,8 +53,12 @@ fn array(value: &Value) -> &[Value] {
     value.as_array().expect("the vector has a list here")
 }
 
+fn text(value: &Value) -> &str {
+    value.as_str().expect("the vector has a string here")
+}
+
 fn bytes(value: &Value) -> Vec<u8> {
-    hex::decode(value.as_str().expect("the vector has a string here")).expect("the vector has hex here")
+    hex::decode(text(value)).expect("the vector has hex here")
 }
 
 fn key(value: &Value) -> SecretKey {
