@@ -1,0 +1,25 @@
+//! A Bitcoin chain for tests: embedded, or a real `bitcoind -regtest`, behind one interface.
+//!
+//! [`EmbeddedChain`] mines valid regtest blocks in memory. Scripts are judged by Bitcoin Core's consensus code, lock times
+//! and amounts by our own, and loose transactions by the mempool rules of Bitcoin Core 31 as far as a Lightning node meets
+//! them: minimum fees, replacement, one-parent-one-child packages, TRUC, ephemeral dust, standardness.
+//! It is a function of its inputs: no clock, no randomness, no threads, so that a simulator can replay it bit for bit.
+//!
+//! It is no node: no peers, no wallet, no disk. What it leaves out of Core's policy is listed in [`mempool`].
+//! Start at [`Chain`], then [`EmbeddedChain`]; the contract tests in `tests/` show every rule once.
+#![forbid(unsafe_code)]
+
+pub mod assembly;
+pub mod chain;
+pub mod consensus;
+mod embedded;
+pub mod faucet;
+pub mod ledger;
+pub mod mempool;
+pub mod rejection;
+
+pub use chain::{BlockPosition, Chain, ChainEvent, MempoolEntry, MineOptions, Selection, Spend, Tip, Utxo};
+pub use embedded::{ChainParameters, EmbeddedChain};
+pub use faucet::Faucet;
+pub use mempool::Policy;
+pub use rejection::{PackageRejected, Reason, Rejected};
