@@ -30,6 +30,10 @@ impl ChannelState {
     ///
     /// # Panics
     /// When the step does not fit the state: a fault of ours.
+    #[allow(
+        clippy::too_many_lines,
+        reason = "one arm for each step, and the whole story in one place"
+    )]
     pub fn apply(&mut self, step: &Step) {
         match step {
             Step::Opened(_) => panic!("I-3: a log is opened once"),

@@ -14,27 +14,43 @@
 #![forbid(unsafe_code)]
 
 mod apply;
+mod channel;
+mod closing;
 mod commitments;
+mod context;
+mod decide;
+mod effect;
 mod facts;
 mod log;
 mod outcome;
 mod policy;
+mod quiescence;
+mod refusal;
 mod side;
 mod state;
 mod states;
+mod violation;
 
+pub use channel::{Channel, Decision, Link, Reaction, Session};
+pub use closing::Negotiation;
 pub use commitments::{
     AttributionData, Commitments, FeeUpdate, ForwardSource, HtlcSource, HtlcState, HtlcTerms, LastSent,
     LocalCommitment, OfferedHtlc, OnChain, OnionHop, OnionPacket, PaymentPart, ReceivedHtlc, ReceivedOnion,
     RemoteCommitments, Removal, SentUpdate, SentUpdates, Transition, View,
 };
+pub use context::{ChannelLimits, Context, InlineVerifier, Verifier};
+pub use decide::{FUNDING_TIMEOUT, NewHtlc, SecretCheck};
+pub use effect::{ChannelEffect, CommitmentToSign, Consequence, RevocationDue};
 pub use facts::{ChannelFacts, SideFacts};
 pub use log::{
     AbandonedFunding, CHECKPOINT_VERSION, ChannelMonitorUpdate, ForceCloseReason, FundingConfirmation, Opening, Step,
     UPDATE_VERSION,
 };
-pub use outcome::{ClaimedPart, DecidedClaim, Outcome, UnreleasedClaim};
+pub use outcome::{ClaimedPart, ColdOrigin, ColdOutcome, DecidedClaim, Outcome, UnreleasedClaim};
 pub use policy::ForwardingPolicy;
+pub use quiescence::Quiescence;
+pub use refusal::Refusal;
 pub use side::{BySide, Side};
 pub use state::ChannelState;
 pub use states::{AwaitingReady, ClosingAgreed, Phase, ShuttingDown};
+pub use violation::{Answer, Violation};

@@ -5,10 +5,10 @@
 //! buried. A fulfilment is an outcome on arrival; a failure only once nobody can claim the HTLC any more (G1, G3).
 
 use quittance_journal::EventNumber;
-use quittance_primitives::{ChannelId, HtlcId, MilliSatoshi, PaymentHash, PaymentPreimage};
+use quittance_primitives::{ChannelId, HtlcId, MilliSatoshi, PaymentHash, PaymentId, PaymentPreimage};
 use quittance_records::{Listed, record, tagged};
 
-use crate::Removal;
+use crate::{HtlcSource, OfferedHtlc, Removal};
 
 /// What became of an HTLC that we offered. Once it is here, it never changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +22,64 @@ pub enum Outcome {
 }
 
 tagged!(Outcome { 1 => Fulfilled(preimage), 2 => Failed(removal), 3 => FailedOnChain });
+
+/// What stays of an outcome once nobody waits for it: a cold record, not loaded at start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ColdOutcome {
+    /// Which HTLC.
+    pub id: HtlcId,
+    /// The hash that locked it.
+    pub payment_hash: PaymentHash,
+    /// What it paid, fees included, in msat.
+    pub amount: MilliSatoshi,
+    /// Whose payment it was.
+    pub origin: ColdOrigin,
+    /// The preimage, if it was paid; nothing if it failed.
+    pub preimage: Option<PaymentPreimage>,
+    /// The event that told the user, if it caused one.
+    pub event: Option<EventNumber>,
+}
+
+record!(ColdOutcome {
+    id,
+    payment_hash,
+    amount,
+    origin,
+    preimage,
+    event
+});
+
+/// Whose payment an HTLC was a part of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ColdOrigin {
+    /// Our own.
+    Payment(PaymentId),
+    /// Somebody else's, brought by this channel under this id.
+    Forward(ChannelId, HtlcId),
+}
+
+tagged!(ColdOrigin { 1 => Payment(id), 2 => Forward(channel, htlc) });
+
+impl OfferedHtlc {
+    /// What stays of its outcome once nobody waits for it, or `None` while it has none.
+    pub fn cold_outcome(&self) -> Option<ColdOutcome> {
+        let preimage = match self.outcome.as_ref()? {
+            Outcome::Fulfilled(preimage) => Some(*preimage),
+            Outcome::Failed(_) | Outcome::FailedOnChain => None,
+        };
+        Some(ColdOutcome {
+            id: self.terms.id,
+            payment_hash: self.terms.payment_hash,
+            amount: self.terms.amount,
+            origin: match &self.source {
+                HtlcSource::Payment(part) => ColdOrigin::Payment(part.payment_id),
+                HtlcSource::Forward(source) => ColdOrigin::Forward(source.channel, source.htlc),
+            },
+            preimage,
+            event: self.event,
+        })
+    }
+}
 
 /// A decision to claim a payment, with all its parts on all channels. It stands in the log of each channel that has a part.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -221,18 +221,22 @@ impl HtlcState {
     /// Who proposed the update that is on its way, if one is: the addition, or the removal by the other side.
     pub const fn proposer_of_pending_update(self) -> Option<Side> {
         match self {
-            Self::SentAddHtlc | Self::SentAddCommit | Self::RcvdAddRevocation | Self::RcvdAddAckCommit => {
-                Some(Side::Local)
-            }
-            Self::SentRemoveHtlc | Self::SentRemoveCommit | Self::RcvdRemoveRevocation | Self::RcvdRemoveAckCommit => {
-                Some(Side::Local)
-            }
-            Self::RcvdRemoveHtlc | Self::RcvdRemoveCommit | Self::SentRemoveRevocation | Self::SentRemoveAckCommit => {
-                Some(Side::Remote)
-            }
-            Self::RcvdAddHtlc | Self::RcvdAddCommit | Self::SentAddRevocation | Self::SentAddAckCommit => {
-                Some(Side::Remote)
-            }
+            Self::SentAddHtlc
+            | Self::SentAddCommit
+            | Self::RcvdAddRevocation
+            | Self::RcvdAddAckCommit
+            | Self::SentRemoveHtlc
+            | Self::SentRemoveCommit
+            | Self::RcvdRemoveRevocation
+            | Self::RcvdRemoveAckCommit => Some(Side::Local),
+            Self::RcvdAddHtlc
+            | Self::RcvdAddCommit
+            | Self::SentAddRevocation
+            | Self::SentAddAckCommit
+            | Self::RcvdRemoveHtlc
+            | Self::RcvdRemoveCommit
+            | Self::SentRemoveRevocation
+            | Self::SentRemoveAckCommit => Some(Side::Remote),
             Self::SentAddAckRevocation
             | Self::RcvdRemoveAckRevocation
             | Self::RcvdAddAckRevocation

@@ -1,0 +1,54 @@
+//! What a decision needs to know that the channel's log does not say.
+
+use quittance_primitives::{BlockHeight, FeeratePerKw, MilliSatoshi};
+use quittance_transactions::VerificationJob;
+
+/// The outside world, as values.
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    /// The time, in milliseconds since 1970.
+    pub now_ms: u64,
+    /// The height of the chain's tip.
+    pub height: BlockHeight,
+    /// What we put up with.
+    pub limits: &'a ChannelLimits,
+    /// Who checks signatures.
+    pub verifier: &'a dyn Verifier,
+}
+
+/// What we put up with on a channel that is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChannelLimits {
+    /// The lowest feerate that the opener may set: below it a commitment would not relay.
+    pub feerate_min: FeeratePerKw,
+    /// The highest.
+    pub feerate_max: FeeratePerKw,
+    /// The most, in msat, that HTLCs without an output may hold on either commitment (BOLT 2 `max_dust_htlc_exposure_msat`).
+    pub max_dust_htlc_exposure: MilliSatoshi,
+}
+
+impl Default for ChannelLimits {
+    fn default() -> Self {
+        Self {
+            feerate_min: FeeratePerKw::FLOOR,
+            feerate_max: FeeratePerKw(250_000),
+            max_dust_htlc_exposure: MilliSatoshi(25_000_000),
+        }
+    }
+}
+
+/// Checks signatures: a function of its arguments, which may use all the cores that there are.
+pub trait Verifier {
+    /// The place of the first job whose signature is invalid.
+    fn first_invalid(&self, jobs: &[VerificationJob]) -> Option<usize>;
+}
+
+/// Checks one signature after the other, where it is called.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct InlineVerifier;
+
+impl Verifier for InlineVerifier {
+    fn first_invalid(&self, jobs: &[VerificationJob]) -> Option<usize> {
+        jobs.iter().position(|job| !job.is_valid())
+    }
+}

@@ -1,0 +1,14 @@
+//! What an input does to a channel: validated, and nothing changed. One file for each part of BOLT 2.
+
+mod add;
+mod affordability;
+mod commit;
+mod fee;
+mod outcome;
+mod ready;
+mod reestablish;
+mod remove;
+
+pub use add::NewHtlc;
+pub use ready::FUNDING_TIMEOUT;
+pub use reestablish::SecretCheck;

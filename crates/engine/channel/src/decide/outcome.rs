@@ -1,0 +1,180 @@
+//! The life of an outcome in the log, up to its release (G1, G2): reported, acknowledged, buried, released; and the same for
+//! claims of received payments (G4).
+//!
+//! An outcome is released when two things are true, in either order: it is acknowledged, and its HTLC is gone. Whichever comes
+//! second releases it, in the same step.
+
+use quittance_journal::EventNumber;
+use quittance_primitives::HtlcId;
+
+use crate::{
+    Channel, ChannelState, Consequence, DecidedClaim, Decision, OfferedHtlc, OnChain, Outcome, Refusal, Removal, Side,
+    Step,
+};
+
+impl Channel {
+    /// The outcome of `id` caused the event `event`.
+    pub fn decide_reported(&self, id: HtlcId, event: EventNumber) -> Decision {
+        match self.state().offered_htlc(id) {
+            Some(htlc) if htlc.event.is_none() => Decision::step(Step::OutcomeReported { id, event }),
+            Some(_) | None => Decision::default(),
+        }
+    }
+
+    /// Whoever waits for the outcome of `id` has it for good: the user confirmed the event, or the upstream HTLC is gone. May
+    /// come before the outcome itself: then it yields no event (seed rule 4).
+    pub fn decide_acknowledged(&self, id: HtlcId) -> Decision {
+        let Some(htlc) = self.state().offered_htlc(id).filter(|htlc| !htlc.acknowledged) else {
+            return Decision::default();
+        };
+        let decision = Decision::step(Step::OutcomeAcknowledged(id));
+        let acknowledged = OfferedHtlc {
+            acknowledged: true,
+            ..htlc.clone()
+        };
+        if acknowledged.is_releasable() {
+            decision.release(&acknowledged)
+        } else {
+            decision
+        }
+    }
+
+    /// The chain's word on an HTLC of ours: its preimage was seen, or a failure is buried.
+    pub fn decide_resolved_on_chain(&self, id: HtlcId, outcome: Outcome) -> Decision {
+        let Some(htlc) = self.state().offered_htlc(id).filter(|htlc| htlc.outcome.is_none()) else {
+            return Decision::default();
+        };
+        let consequence = match &outcome {
+            Outcome::Fulfilled(preimage) => Consequence::HtlcFulfilled {
+                id,
+                preimage: *preimage,
+            },
+            Outcome::Failed(_) | Outcome::FailedOnChain => Consequence::HtlcFailed(htlc.terms.id),
+        };
+        Decision::step(Step::ResolvedOnChain { id, outcome }).so(consequence)
+    }
+
+    /// What the chain made of an HTLC is buried.
+    pub fn decide_buried(&self, offered_by: Side, id: HtlcId) -> Decision {
+        let commitments = &self.state().commitments;
+        let decision = Decision::step(Step::HtlcBuried { offered_by, id });
+        match offered_by {
+            Side::Local => match commitments.offered.get(&id) {
+                Some(htlc) if htlc.on_chain == OnChain::Open => {
+                    let buried = OfferedHtlc {
+                        on_chain: OnChain::Buried,
+                        ..htlc.clone()
+                    };
+                    if buried.is_releasable() {
+                        decision.release(&buried)
+                    } else {
+                        decision.so(Consequence::OfferedHtlcGone(id))
+                    }
+                }
+                Some(_) | None => Decision::default(),
+            },
+            Side::Remote => match commitments.received.get(&id) {
+                Some(htlc) if htlc.on_chain == OnChain::Open => {
+                    let decision = decision.so(Consequence::ReceivedHtlcGone(id));
+                    self.state().release_claims(decision, &[id])
+                }
+                Some(_) | None => Decision::default(),
+            },
+        }
+    }
+
+    /// Decides to claim a payment: the decision is recorded, and every part of it that this channel brought is fulfilled.
+    ///
+    /// # Errors
+    /// [`Refusal`] when a part is not there any more, or is already being removed otherwise. Nothing is claimed then.
+    pub fn decide_claim(&self, claim: &DecidedClaim, removals: Vec<(HtlcId, Removal)>) -> Result<Decision, Refusal> {
+        let mut decision = Decision::step(Step::ClaimDecided(Box::new(claim.clone())));
+        for (id, removal) in removals {
+            decision.absorb(self.decide_removal(id, removal)?);
+        }
+        Ok(decision)
+    }
+
+    /// The user confirmed `PaymentClaimed`.
+    pub fn decide_claim_handled(&self, event: EventNumber) -> Decision {
+        match self.state().claims.get(&event) {
+            Some(claim) if !claim.handled => {
+                let decision = Decision::step(Step::ClaimHandled(event));
+                if self.state().has_part_of(&claim.claim, &[]) {
+                    decision
+                } else {
+                    decision.release_claim(&claim.claim)
+                }
+            }
+            Some(_) | None => Decision::default(),
+        }
+    }
+}
+
+impl ChannelState {
+    /// Releases the claims that were handled and lose their last part here by this decision.
+    pub(crate) fn release_claims(&self, mut decision: Decision, removed: &[HtlcId]) -> Decision {
+        for unreleased in self.claims.values().filter(|unreleased| unreleased.handled) {
+            let claim = &unreleased.claim;
+            let loses_a_part = claim
+                .parts
+                .iter()
+                .any(|part| self.is_part_here(part.channel) && removed.contains(&part.htlc));
+            if loses_a_part && !self.has_part_of(claim, removed) {
+                decision = decision.release_claim(claim);
+            }
+        }
+        decision
+    }
+
+    fn is_part_here(&self, channel: quittance_primitives::ChannelId) -> bool {
+        channel == self.facts.channel_id
+    }
+
+    /// Whether a part of the claim is still in this channel, `removed` ones aside.
+    fn has_part_of(&self, claim: &DecidedClaim, removed: &[HtlcId]) -> bool {
+        let here = claim
+            .parts
+            .iter()
+            .filter(|part| self.is_part_here(part.channel) && !removed.contains(&part.htlc));
+        here.into_iter().any(|part| {
+            let htlc = self.commitments.received.get(&part.htlc);
+            htlc.is_some_and(|htlc| htlc.on_chain == OnChain::Open)
+        })
+    }
+}
+
+impl Decision {
+    /// Adds another decision's steps, effects and consequences.
+    pub fn absorb(&mut self, other: Self) {
+        let Self {
+            steps,
+            effects,
+            consequences,
+            link,
+        } = other;
+        self.steps.extend(steps);
+        self.effects.extend(effects);
+        self.consequences.extend(consequences);
+        self.link = link.or(self.link.take());
+    }
+
+    /// Releases what is acknowledged among the HTLCs of ours that this decision removes for good.
+    pub(crate) fn releasing<'a>(mut self, removed: impl Iterator<Item = &'a OfferedHtlc>) -> Self {
+        for htlc in removed.filter(|htlc| htlc.acknowledged && htlc.outcome.is_some()) {
+            self = self.release(htlc);
+        }
+        self
+    }
+
+    fn release(mut self, htlc: &OfferedHtlc) -> Self {
+        self.steps.push(Step::OutcomeReleased(htlc.terms.id));
+        let cold = htlc.cold_outcome().expect("an outcome is released once it is known");
+        self.so(Consequence::OutcomeReleased(Box::new(cold)))
+    }
+
+    fn release_claim(mut self, claim: &DecidedClaim) -> Self {
+        self.steps.push(Step::ClaimReleased(claim.event));
+        self.so(Consequence::ClaimReleased(Box::new(claim.clone())))
+    }
+}

@@ -1,0 +1,266 @@
+//! A new connection (BOLT 2, message retransmission): what each side missed is sent again, in the order in which it was sent.
+//!
+//! A node that lost state finds out here, by the peer's proof, and never broadcasts (I-4: a commitment that may be revoked is
+//! never broadcast). A claim without proof is the peer's fault.
+
+use quittance_primitives::Features;
+use quittance_wire::{ChannelReady, ChannelReestablish, ErrorMessage, Shutdown, UpdateFee};
+
+use crate::channel::{Link, Session};
+use crate::effect::{CommitmentToSign, RevocationDue};
+use crate::states::ShuttingDown;
+use crate::{
+    Channel, ChannelEffect, ChannelState, Consequence, Decision, HtlcState, LastSent, Phase, SentUpdate, Side, Step,
+    View, Violation,
+};
+
+/// The signer's word on the secret in the peer's `channel_reestablish`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SecretCheck {
+    /// It is the secret of our commitment `next_revocation_number - 1`.
+    Ours,
+    /// It is not, or `next_revocation_number` is zero and there is none.
+    NotOurs,
+}
+
+/// What the peer lacks, by the numbers in its `channel_reestablish`.
+struct Missing {
+    revocation: bool,
+    commitment: bool,
+    ready: bool,
+}
+
+impl Channel {
+    /// The peer is connected: greets it with our `channel_reestablish`. `features` are those that both sides support.
+    pub fn decide_connected(&self, features: Features) -> Decision {
+        let state = self.state();
+        let decision = Decision {
+            link: Some(Link::AwaitingReestablish(features)),
+            ..Decision::default()
+        };
+        match state.phase {
+            Phase::AwaitingReady(_)
+            | Phase::Normal
+            | Phase::ShuttingDown(_)
+            | Phase::ClosingAgreed(_)
+            | Phase::FellBehind => decision.send(state.reestablish_message()),
+            Phase::ForceClosed(_) => decision.send(state.closed_error("the channel is closed by its commitment")),
+            Phase::Abandoned(_) => decision.send(state.closed_error("the funding was never confirmed")),
+        }
+    }
+
+    /// The peer's `channel_reestablish`, with the signer's word on the secret in it.
+    ///
+    /// # Errors
+    /// [`Violation`] when the numbers or the secret do not fit, and do not prove that we lost state.
+    pub fn decide_reestablish(&self, message: &ChannelReestablish, secret: SecretCheck) -> Result<Decision, Violation> {
+        let features = match self.link() {
+            Link::AwaitingReestablish(features) => features.clone(),
+            Link::Up(_) => return Err(Violation::ReestablishedTwice),
+            Link::Down => {
+                return Err(Violation::BeforeReestablish {
+                    message: "channel_reestablish",
+                });
+            }
+        };
+        let state = self.state();
+        match state.phase {
+            Phase::AwaitingReady(_) | Phase::Normal | Phase::ShuttingDown(_) | Phase::ClosingAgreed(_) => {}
+            Phase::FellBehind => return Ok(state.ask_to_close(Decision::default())),
+            Phase::ForceClosed(_) | Phase::Abandoned(_) => return Ok(Decision::default()),
+        }
+        let Some(missing) = state.compare(message, secret)? else {
+            return Ok(state.ask_to_close(Decision::step(Step::FellBehind).so(Consequence::WeFellBehind)));
+        };
+        let mut decision = Decision {
+            link: Some(Link::Up(Session::new(features))),
+            ..Decision::default()
+        };
+        if state.has_uncommitted_updates_of_peer() {
+            decision.steps.push(Step::UncommittedForgotten);
+        }
+        decision.effects = state.retransmission(&missing);
+        Ok(decision)
+    }
+}
+
+impl ChannelState {
+    fn reestablish_message(&self) -> ChannelReestablish {
+        let commitments = &self.commitments;
+        let awaited = if commitments.is_awaiting_revocation() {
+            commitments
+                .remote
+                .number
+                .previous()
+                .expect("a revocation follows a signature")
+        } else {
+            commitments.remote.number
+        };
+        let last = awaited
+            .previous()
+            .and_then(|revoked| commitments.remote_secrets.secret(revoked));
+        ChannelReestablish {
+            channel_id: self.facts.channel_id,
+            next_commitment_number: commitments.local.number.next().0,
+            next_revocation_number: awaited.0,
+            your_last_per_commitment_secret: last.map_or([0; 32], |secret| secret.0),
+            my_current_per_commitment_point: commitments.local.point,
+            next_funding: None,
+            my_current_funding_locked: None,
+        }
+    }
+
+    /// What the peer lacks, or `None` when it proves that we lost state.
+    fn compare(&self, message: &ChannelReestablish, secret: SecretCheck) -> Result<Option<Missing>, Violation> {
+        let commitments = &self.commitments;
+        let (local, remote) = (commitments.local.number.0, commitments.remote.number.0);
+        let (commitment, revocation) = (message.next_commitment_number, message.next_revocation_number);
+        if commitment == 0 {
+            return Err(Violation::ReestablishAtZero);
+        }
+        let proven = match revocation {
+            0 => message.your_last_per_commitment_secret == [0; 32],
+            _ => secret == SecretCheck::Ours,
+        };
+        if revocation > local {
+            let ahead = Violation::RevocationNumberAhead {
+                got: revocation,
+                expected: local,
+            };
+            return if proven { Ok(None) } else { Err(ahead) };
+        }
+        if revocation + 1 < local {
+            return Err(Violation::PeerFellBehind {
+                what: "revocation",
+                got: revocation,
+                expected: local,
+            });
+        }
+        if !proven {
+            return Err(Violation::WrongLastSecret);
+        }
+        let (awaiting, expected) = (commitments.is_awaiting_revocation(), remote + 1);
+        if commitment > expected {
+            return Err(Violation::CommitmentNumberAhead {
+                got: commitment,
+                expected,
+            });
+        }
+        if commitment < remote || (commitment == remote && !awaiting) {
+            return Err(Violation::PeerFellBehind {
+                what: "commitment",
+                got: commitment,
+                expected,
+            });
+        }
+        Ok(Some(Missing {
+            revocation: revocation < local,
+            commitment: commitment == remote,
+            ready: commitment == 1 && local == 0,
+        }))
+    }
+
+    fn retransmission(&self, missing: &Missing) -> Vec<ChannelEffect> {
+        let mut effects = Vec::new();
+        if missing.ready && self.has_sent_ready() {
+            effects.push(ChannelEffect::Send(Box::new(self.ready_message().into())));
+        }
+        let (sent, local) = (&self.commitments.sent, &self.commitments.local);
+        let revocation = missing.revocation.then(|| {
+            let revoked = local.number.previous().expect("the peer awaits a revocation of ours");
+            ChannelEffect::SendRevocation(RevocationDue::new(&self.facts, revoked, local.next_point))
+        });
+        let mut commitment = Vec::new();
+        if missing.commitment {
+            commitment.extend(sent.signed.iter().map(|update| self.update_again(*update)));
+            let contents = self.commitments.contents(&self.facts, View::Remote);
+            let contents = contents.expect("the latest signed commitment has a point");
+            commitment.push(ChannelEffect::SendCommitment(Box::new(CommitmentToSign::new(
+                &self.facts,
+                contents,
+            ))));
+        }
+        match sent.last {
+            LastSent::Commitment => effects.extend(revocation.into_iter().chain(commitment)),
+            LastSent::Revocation => effects.extend(commitment.into_iter().chain(revocation)),
+        }
+        effects.extend(sent.unsigned.iter().map(|update| self.update_again(*update)));
+        if let Phase::ShuttingDown(ShuttingDown { scripts }) = &self.phase
+            && let Some(script) = &scripts.local
+        {
+            let shutdown = Shutdown {
+                channel_id: self.facts.channel_id,
+                scriptpubkey: script.clone(),
+            };
+            effects.push(ChannelEffect::Send(Box::new(shutdown.into())));
+        }
+        effects
+    }
+
+    /// The effect that sends an update of ours again.
+    pub(crate) fn update_again(&self, update: SentUpdate) -> ChannelEffect {
+        let message = match update {
+            SentUpdate::Added(id) => return ChannelEffect::SendHtlc(id),
+            SentUpdate::Removed(id) => {
+                let removal = self
+                    .commitments
+                    .received
+                    .get(&id)
+                    .and_then(|htlc| htlc.removal.as_ref());
+                self.removal_message(
+                    id,
+                    removal.expect("an HTLC stays until the peer acknowledged its removal"),
+                )
+            }
+            SentUpdate::Fee(feerate) => UpdateFee {
+                channel_id: self.facts.channel_id,
+                feerate_per_kw: feerate,
+            }
+            .into(),
+        };
+        ChannelEffect::Send(Box::new(message))
+    }
+
+    pub(crate) fn ready_message(&self) -> ChannelReady {
+        ChannelReady {
+            channel_id: self.facts.channel_id,
+            second_per_commitment_point: self.commitments.local.next_point,
+            short_channel_id: self.aliases.local,
+        }
+    }
+
+    pub(crate) const fn has_sent_ready(&self) -> bool {
+        match &self.phase {
+            Phase::AwaitingReady(awaiting) => awaiting.sent.local,
+            Phase::Normal => true,
+            Phase::ShuttingDown(_)
+            | Phase::ClosingAgreed(_)
+            | Phase::ForceClosed(_)
+            | Phase::FellBehind
+            | Phase::Abandoned(_) => false,
+        }
+    }
+
+    fn has_uncommitted_updates_of_peer(&self) -> bool {
+        let commitments = &self.commitments;
+        let received = commitments.received.values().map(|htlc| htlc.state);
+        let offered = commitments.offered.values().map(|htlc| htlc.state);
+        let fees = commitments.fees.iter().map(|fee| fee.state);
+        received
+            .chain(offered)
+            .chain(fees)
+            .any(|state: HtlcState| state.is_uncommitted_update_of(Side::Remote))
+    }
+
+    /// Asks the peer to close the channel: it holds the newer state.
+    fn ask_to_close(&self, decision: Decision) -> Decision {
+        decision.send(self.closed_error("we lost state; please close the channel with your latest commitment"))
+    }
+
+    fn closed_error(&self, text: &str) -> ErrorMessage {
+        ErrorMessage {
+            channel_id: self.facts.channel_id,
+            data: text.as_bytes().to_vec(),
+        }
+    }
+}

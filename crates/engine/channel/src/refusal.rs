@@ -1,0 +1,55 @@
+//! Why a channel refuses what its own node asks of it. Nothing has changed.
+
+use quittance_primitives::{FeeratePerKw, HtlcId, MilliSatoshi};
+
+use crate::HtlcState;
+
+/// Why a command was refused. The fields are the values compared.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs, reason = "the fields are the values compared, and the text says how")]
+pub enum Refusal {
+    #[error("the peer is not connected")]
+    PeerNotConnected,
+    #[error("the channel is {0}")]
+    WrongPhase(&'static str),
+    #[error("the channel is being made quiescent")]
+    Quiescent,
+    #[error("{got} is below the peer's minimum of {minimum} for an HTLC")]
+    BelowMinimum { got: MilliSatoshi, minimum: MilliSatoshi },
+    #[error("the peer takes no more than {limit} HTLCs at a time")]
+    TooManyHtlcs { limit: u16 },
+    #[error("{got} would be in flight, and the peer takes no more than {limit}")]
+    TooMuchInFlight { got: MilliSatoshi, limit: MilliSatoshi },
+    #[error("our balance of {balance} does not cover {needed} for the HTLC, the reserve and the fees")]
+    CannotAfford {
+        balance: MilliSatoshi,
+        needed: MilliSatoshi,
+    },
+    #[error("the peer's balance of {balance} does not cover the {needed} that its reserve and the fees would need")]
+    PeerCannotAfford {
+        balance: MilliSatoshi,
+        needed: MilliSatoshi,
+    },
+    #[error("{got} in HTLCs too small to be claimed on chain, more than our limit of {limit}")]
+    TooMuchDust { got: MilliSatoshi, limit: MilliSatoshi },
+    #[error("an HTLC must expire at a height below 500000000")]
+    ExpiryIsTime,
+    #[error("{0} is not there")]
+    UnknownHtlc(HtlcId),
+    #[error("{id} cannot be removed in state {state:?}")]
+    HtlcNotRemovable { id: HtlcId, state: HtlcState },
+    #[error("the preimage does not hash to the payment hash of {0}")]
+    WrongPreimage(HtlcId),
+    #[error("only the opener of a channel sets its feerate, and zero-fee commitments have none")]
+    NotOurFee,
+    #[error("the feerate is {0} already")]
+    SameFeerate(FeeratePerKw),
+    #[error("our updates must be acknowledged first")]
+    UpdatesPending,
+    #[error("the script is not one that a closing transaction may pay to")]
+    InvalidShutdownScript,
+    #[error("the channel was opened with the promise of another script")]
+    NotUpfrontScript,
+    #[error("the peer does not support this: {0}")]
+    NotNegotiated(&'static str),
+}
