@@ -5,6 +5,7 @@
 //! To add a command: a file beside this one, a variant of [`Command`], an arm in [`main`], and, if `ci` shall run it, a line
 //! in `ci.rs`.
 
+mod bitcoind;
 mod ci;
 mod fuzz;
 mod repository;
@@ -31,6 +32,8 @@ enum Command {
     Tidy,
     /// Runs the official test vectors.
     Vectors,
+    /// The path of a bitcoind for tests, built once if there is none.
+    Bitcoind(bitcoind::Options),
     /// A short run of every fuzz target.
     Fuzz(fuzz::Options),
 }
@@ -40,6 +43,7 @@ fn main() -> ExitCode {
         Command::Ci(options) => ci::run(&options),
         Command::Tidy => tidy::run(),
         Command::Vectors => vectors::run(),
+        Command::Bitcoind(options) => bitcoind::run(&options),
         Command::Fuzz(options) => fuzz::run(&options),
     };
     match verdict {
