@@ -8,11 +8,14 @@
 
 #![forbid(unsafe_code)]
 
+mod claim;
+mod claim_transaction;
 mod commitment;
 mod commitment_scripts;
 pub mod fees;
 mod format;
 pub mod funding;
+pub mod interactive;
 pub mod keys;
 mod obscured_number;
 pub mod ordering;
@@ -21,9 +24,12 @@ mod second_stage;
 mod secrets;
 mod sighash;
 pub mod signing;
+mod spends;
 mod terms;
 mod verification;
 
+pub use claim::{ClaimInput, ClaimKey, KeyPath, SecondStageTerms, WitnessForm};
+pub use claim_transaction::{ClaimTransaction, IncompatibleClaims};
 pub use commitment::{CommitmentOutput, CommitmentTransaction, OpenerCannotAfford, OutputRole};
 pub use commitment_scripts::CommitmentScripts;
 pub use format::{ANCHOR_DELAY_BLOCKS, ANCHOR_VALUE, CommitmentFormat, HTLC_OUTPUT_WEIGHT, SHARED_ANCHOR_VALUE_MAX};
@@ -33,5 +39,6 @@ pub use second_stage::HtlcOutput;
 pub use secrets::{
     CommitmentSeed, InvalidSecret, InvalidSecretStore, PerCommitmentSecret, SecretMismatch, SecretStore,
 };
+pub use spends::{RevokedCommitment, WrongSecret};
 pub use terms::{ChannelTerms, CommitmentContents, Htlc, HtlcDirection, Party, Role, SideTerms};
 pub use verification::{CommitmentSignatures, InvalidSignatures, VerificationJob};

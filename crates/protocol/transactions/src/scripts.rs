@@ -3,10 +3,10 @@
 //! Pure functions from keys and numbers to scripts; which script a commitment needs is decided elsewhere. Space is reserved
 //! up front, since a commitment can hold close to a thousand of these.
 
+use bitcoin::WPubkeyHash;
 use bitcoin::hashes::{Hash, hash160, ripemd160};
 use bitcoin::opcodes::all as op;
 use bitcoin::script::{Builder, ScriptBuf};
-use bitcoin::WPubkeyHash;
 use quittance_primitives::{CltvExpiry, PaymentHash, ToSelfDelay};
 use secp256k1::PublicKey;
 

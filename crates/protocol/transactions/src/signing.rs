@@ -6,10 +6,11 @@
 
 use std::fmt;
 
+use bitcoin::Transaction;
 use secp256k1::{Message, PublicKey, SECP256K1, Scalar, SecretKey, ecdsa};
 
 use crate::keys::{NEVER_DEGENERATE, key_tweak};
-use crate::{ChannelPublicKeys, CommitmentSignatures, CommitmentTransaction};
+use crate::{ChannelPublicKeys, ClaimInput, ClaimTransaction, CommitmentSignatures, CommitmentTransaction, KeyPath};
 
 /// The private keys behind one side's [`ChannelPublicKeys`]. They are not shown by `Debug` and are erased on drop.
 #[derive(Clone)]
@@ -52,6 +53,33 @@ impl ChannelSecretKeys {
         CommitmentSignatures {
             funding: sign(&commitment.funding_sighash(), &self.funding),
             htlcs,
+        }
+    }
+
+    /// Signs a claim's digest with the key that the claim names, or nothing when it names none.
+    pub fn sign_claim(&self, claim: &ClaimInput, message: &Message) -> Option<ecdsa::Signature> {
+        claim.key.map(|key| sign(message, &self.private_key(&key.path)))
+    }
+
+    /// Signs every claim of a transaction and puts its witnesses in place.
+    pub fn sign_claims(&self, claims: &ClaimTransaction) -> Transaction {
+        let digests = claims.sighashes();
+        let signatures: Vec<_> = digests
+            .iter()
+            .zip(claims.claims())
+            .map(|(digest, claim)| digest.as_ref().and_then(|message| self.sign_claim(claim, message)))
+            .collect();
+        claims.signed(&signatures).expect("every claim with a key was signed")
+    }
+
+    /// The private key that a claim's path leads to.
+    pub fn private_key(&self, path: &KeyPath) -> SecretKey {
+        match path {
+            KeyPath::Funding => self.funding,
+            KeyPath::Payment => self.payment_basepoint,
+            KeyPath::DelayedPayment(point) => derive_private_key(&self.delayed_payment_basepoint, point),
+            KeyPath::Htlc(point) => derive_private_key(&self.htlc_basepoint, point),
+            KeyPath::Revocation(secret) => derive_revocation_private_key(&self.revocation_basepoint, secret),
         }
     }
 
