@@ -1,7 +1,9 @@
 //! BOLT 4: onions, failures, blinded paths.
 
-mod blinded;
+mod blinded_paths;
+mod blinded_payment;
 mod failures;
+mod onion_message;
 
 use quittance_onion::{OnionHop, OnionPacket, PAYMENT_AREA, create_onion, peel_with_key};
 use secp256k1::{PublicKey, SecretKey};
@@ -13,9 +15,9 @@ pub(crate) const FILES: &[(&str, Check)] = &[
     ("bolt04/onion-test.json", onions),
     ("bolt04/onion-error-test.json", failures::return_packets),
     ("bolt04/returning-errors-attribution.json", failures::attribution),
-    ("bolt04/route-blinding-test.json", blinded::paths),
-    ("bolt04/blinded-payment-onion-test.json", blinded::payment),
-    ("bolt04/blinded-onion-message-onion-test.json", blinded::message),
+    ("bolt04/route-blinding-test.json", blinded_paths::paths),
+    ("bolt04/blinded-payment-onion-test.json", blinded_payment::payment),
+    ("bolt04/blinded-onion-message-onion-test.json", onion_message::message),
 ];
 
 /// Packet construction, then peeling at each hop.
@@ -32,7 +34,7 @@ fn onions(report: &mut Report) {
     let associated_data = bytes(&generate["associated_data"]);
     let onion = create_onion(&key(&generate["session_key"]), &hops, &associated_data, PAYMENT_AREA).expect("it fits");
     report.case("create", |case| {
-        case.hex("onion", onion.packet.as_bytes(), &vector["onion"])
+        case.hex("onion", onion.packet.as_bytes(), &vector["onion"]);
     });
 
     let mut packet = OnionPacket::from_bytes(bytes(&vector["onion"]));

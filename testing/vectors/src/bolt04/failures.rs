@@ -62,7 +62,7 @@ pub(super) fn attribution(report: &mut Report) {
     let message = failure_message(&vector["failure_message"]);
 
     report.case("create", |case| {
-        check_creation(case, &vector["creating_error"], &secrets[source], &message)
+        check_creation(case, &vector["creating_error"], &secrets[source], &message);
     });
     let mut packet = ReturnPacket::create_padded(&secrets[source], &message, ATTRIBUTION_PADDED, Some(held[source]));
     for step in array(&vector["forwarding"]) {
