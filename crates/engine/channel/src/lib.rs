@@ -39,7 +39,7 @@ pub use commitments::{
     RemoteCommitments, Removal, SentUpdate, SentUpdates, Transition, View,
 };
 pub use context::{ChannelLimits, Context, InlineVerifier, Verifier};
-pub use decide::{FUNDING_TIMEOUT, NewHtlc, SecretCheck};
+pub use decide::{Attached, FUNDING_TIMEOUT, Need, NewHtlc, SecretCheck};
 pub use effect::{ChannelEffect, CommitmentToSign, Consequence, RevocationDue};
 pub use facts::{ChannelFacts, SideFacts};
 pub use log::{

@@ -4,11 +4,13 @@ mod add;
 mod affordability;
 mod commit;
 mod fee;
+mod message;
 mod outcome;
 mod ready;
 mod reestablish;
 mod remove;
 
 pub use add::NewHtlc;
+pub use message::{Attached, Need};
 pub use ready::FUNDING_TIMEOUT;
 pub use reestablish::SecretCheck;

@@ -47,6 +47,17 @@ impl ChannelMonitorUpdate {
 }
 
 impl ChannelState {
+    /// The state after the first update of a log, or `None` if the update does not open a channel.
+    pub fn restore_first(update: &ChannelMonitorUpdate) -> Option<Self> {
+        let (Step::Opened(opening), rest) = update.steps.split_first()? else {
+            return None;
+        };
+        let mut state = Self::open(opening.as_ref().clone());
+        state.last_update = update.id;
+        rest.iter().for_each(|step| state.apply(step));
+        Some(state)
+    }
+
     /// The channel's whole state, as a checkpoint's body.
     pub fn to_checkpoint(&self) -> Vec<u8> {
         self.to_bytes()

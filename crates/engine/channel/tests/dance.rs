@@ -1,0 +1,53 @@
+//! HTLCs come and go between two channels that are connected.
+
+mod pair;
+
+use pair::{Pair, Who, failed, fulfilled};
+use quittance_channel::{Consequence, HtlcState, Outcome};
+use quittance_primitives::HtlcId;
+
+#[test]
+fn an_htlc_is_added_and_fulfilled() {
+    let mut pair = Pair::normal();
+    let id = pair.offer(Who::Alice, 50_000_000, 3);
+    pair.settle();
+    pair.check_agreement();
+    assert_eq!(pair.bob.consequences.last(), Some(&Consequence::HtlcAccepted(id)));
+    assert_eq!(
+        pair.alice.channel.state().commitments.offered[&id].state,
+        HtlcState::SentAddAckRevocation
+    );
+
+    pair.bob.remove(id, fulfilled(3)).unwrap();
+    pair.settle();
+    pair.check_agreement();
+    assert_eq!(pair.balances(), (5_950_000_000, 4_050_000_000));
+    let preimage = pair::preimage_of(3);
+    assert!(
+        pair.alice
+            .consequences
+            .contains(&Consequence::HtlcFulfilled { id, preimage })
+    );
+    assert_eq!(
+        pair.alice.channel.state().gone[&id].outcome,
+        Some(Outcome::Fulfilled(preimage))
+    );
+}
+
+#[test]
+fn a_failed_htlc_is_an_outcome_only_once_it_is_irrevocable() {
+    let mut pair = Pair::normal().with_htlc(Who::Alice, 50_000_000, 3);
+    pair.bob.remove(HtlcId(0), failed(1)).unwrap();
+    assert!(pair.deliver(Who::Bob), "update_fail_htlc");
+    assert_eq!(pair.alice.channel.state().commitments.offered[&HtlcId(0)].outcome, None);
+    pair.settle();
+    assert_eq!(
+        pair.alice.channel.state().gone[&HtlcId(0)].outcome,
+        Some(Outcome::Failed(failed(1)))
+    );
+    assert_eq!(
+        pair.alice.consequences.last(),
+        Some(&Consequence::HtlcFailed(HtlcId(0)))
+    );
+    assert_eq!(pair.balances(), (6_000_000_000, 4_000_000_000));
+}

@@ -1,0 +1,278 @@
+//! One end of a pair: a channel, its keys, its log on a disk, and the messages that it has sent.
+
+use std::collections::VecDeque;
+
+use quittance_channel::{
+    Attached, Channel, ChannelEffect, ChannelLimits, ChannelMonitorUpdate, ChannelState, Consequence, Context,
+    Decision, FundingConfirmation, InlineVerifier, Link, Need, NewHtlc, Reaction, ReceivedOnion, Refusal, Removal,
+    SecretCheck, Step, Violation,
+};
+use quittance_primitives::{BlockHeight, CommitmentNumber, Features, FeeratePerKw, HtlcId, ShortChannelId};
+use quittance_wire::{Message, UpdateAddHtlc};
+
+use super::facts::Keys;
+
+/// One end of a pair.
+pub struct End {
+    pub name: &'static str,
+    pub channel: Channel,
+    pub keys: Keys,
+    pub limits: ChannelLimits,
+    /// The bodies of all updates, the first one opening the channel.
+    pub log: Vec<Vec<u8>>,
+    /// The state that the log folds to, kept beside the live one.
+    folded: ChannelState,
+    /// Messages on their way, each with the length of the log that it depends on.
+    outbox: VecDeque<(usize, Vec<u8>)>,
+    /// Everything that followed, in order.
+    pub consequences: Vec<Consequence>,
+    /// What the peer did wrong, in order.
+    pub violations: Vec<Violation>,
+    /// The latest signed commitments of the peer that left, by number: none may leave twice with other contents.
+    signed: std::collections::BTreeMap<CommitmentNumber, quittance_transactions::CommitmentContents>,
+    features: Features,
+    auto_commit: bool,
+}
+
+/// How much of what was not synced a crash leaves on the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    Everything,
+    AllButLast(usize),
+}
+
+impl End {
+    pub fn new(name: &'static str, mut channel: Channel, keys: Keys) -> Self {
+        let update = channel.take_update().expect("the first update opens the channel");
+        let body = update.to_body();
+        let features = match channel.link() {
+            Link::Up(session) => session.features.clone(),
+            Link::Down | Link::AwaitingReestablish(_) => Features::empty(),
+        };
+        Self {
+            name,
+            folded: fold(std::slice::from_ref(&body)),
+            channel,
+            keys,
+            limits: ChannelLimits::default(),
+            log: vec![body],
+            outbox: VecDeque::new(),
+            consequences: Vec::new(),
+            violations: Vec::new(),
+            signed: std::collections::BTreeMap::new(),
+            features,
+            auto_commit: true,
+        }
+    }
+
+    /// Whether a commitment is signed as soon as there is something to sign.
+    pub fn set_auto_commit(&mut self, auto_commit: bool) {
+        self.auto_commit = auto_commit;
+    }
+
+    pub fn context<'a>(&self, limits: &'a ChannelLimits) -> Context<'a> {
+        Context {
+            now_ms: 1_000,
+            height: BlockHeight(700_000),
+            limits,
+            verifier: &InlineVerifier,
+        }
+    }
+
+    pub fn offer(&mut self, htlc: NewHtlc) -> Result<HtlcId, Refusal> {
+        let id = self.channel.state().commitments.next_htlc_id.local;
+        let limits = self.limits;
+        let decision = self.channel.decide_offer(htlc, &self.context(&limits))?;
+        self.take_in(decision);
+        Ok(id)
+    }
+
+    pub fn remove(&mut self, id: HtlcId, removal: Removal) -> Result<(), Refusal> {
+        let decision = self.channel.decide_removal(id, removal)?;
+        self.take_in(decision);
+        Ok(())
+    }
+
+    pub fn set_fee(&mut self, feerate: FeeratePerKw) -> Result<(), Refusal> {
+        let limits = self.limits;
+        let decision = self.channel.decide_fee(feerate, &self.context(&limits))?;
+        self.take_in(decision);
+        Ok(())
+    }
+
+    pub fn confirm_funding(&mut self) {
+        let short_channel_id = ShortChannelId::new(BlockHeight(700_001), 5, 1).expect("in range");
+        let confirmation = FundingConfirmation {
+            height: BlockHeight(700_001),
+            short_channel_id,
+        };
+        let decision = self.channel.decide_funding_confirmed(confirmation);
+        self.take_in(decision);
+        if let Some(decision) = self.channel.decide_ready(BlockHeight(700_006), None) {
+            self.take_in(decision);
+        }
+    }
+
+    /// Signs the peer's next commitment, if there is something to sign.
+    pub fn commit(&mut self) -> bool {
+        let Some(decision) = self.channel.decide_commitment() else {
+            return false;
+        };
+        self.adopt(decision);
+        true
+    }
+
+    /// Handles a message of the peer's. What it did wrong is kept in `violations`.
+    pub fn receive(&mut self, bytes: &[u8]) {
+        let message = Message::decode(bytes).expect("a message of ours decodes");
+        if matches!(self.channel.link(), Link::Down) {
+            return;
+        }
+        let attached = self.attach(&message);
+        let limits = self.limits;
+        let decision = self.channel.decide_message(&message, attached, &self.context(&limits));
+        match decision {
+            Ok(decision) => self.take_in(decision),
+            Err(violation) => self.violations.push(violation),
+        }
+    }
+
+    pub fn take_message(&mut self) -> Option<Vec<u8>> {
+        self.outbox.pop_front().map(|(_, bytes)| bytes)
+    }
+
+    /// The messages on their way, decoded.
+    pub fn sent(&self) -> Vec<Message> {
+        self.outbox
+            .iter()
+            .map(|(_, bytes)| Message::decode(bytes).expect("ours"))
+            .collect()
+    }
+
+    pub fn lose_connection(&mut self) {
+        self.channel.disconnect();
+        self.outbox.clear();
+    }
+
+    pub fn connect(&mut self) {
+        let decision = self.channel.decide_connected(self.features.clone());
+        self.adopt(decision);
+    }
+
+    /// The process dies and starts again from its log. What depends on the lost part has not left: it is taken back.
+    pub fn crash(&mut self, kept: Kept) {
+        let length = match kept {
+            Kept::Everything => self.log.len(),
+            Kept::AllButLast(lost) => self.log.len().saturating_sub(lost).max(1),
+        };
+        self.outbox.clear();
+        self.log.truncate(length);
+        self.folded = fold(&self.log);
+        self.channel = Channel::restore(self.folded.clone());
+    }
+
+    /// Adopts a decision, and signs what it leaves to be signed.
+    pub fn take_in(&mut self, decision: Decision) {
+        self.adopt(decision);
+        if self.auto_commit {
+            self.commit();
+        }
+    }
+
+    fn adopt(&mut self, decision: Decision) {
+        let Reaction { effects, consequences } = self.channel.adopt(decision);
+        self.write_log();
+        for effect in effects {
+            let message = self.carry_out(effect);
+            self.outbox.push_back((self.log.len(), message.encode()));
+        }
+        self.consequences.extend(consequences);
+    }
+
+    /// Writes what changed to the log, and holds the log against the live state.
+    fn write_log(&mut self) {
+        if let Some(update) = self.channel.take_update() {
+            let body = update.to_body();
+            let read = ChannelMonitorUpdate::from_body(update.id, &body).expect("what we wrote can be read");
+            assert_eq!(read, update, "an update comes back as it was");
+            self.folded.apply_update(&read);
+            self.log.push(body);
+        }
+        assert_eq!(
+            self.folded.to_checkpoint(),
+            self.channel.state().to_checkpoint(),
+            "I-3: the log is the state"
+        );
+        let read = ChannelState::from_checkpoint(&self.folded.to_checkpoint()).expect("a checkpoint can be read");
+        assert_eq!(&read, self.channel.state(), "a checkpoint comes back as it was");
+    }
+
+    fn carry_out(&mut self, effect: ChannelEffect) -> Message {
+        match effect {
+            ChannelEffect::Send(message) => *message,
+            ChannelEffect::SendHtlc(id) => {
+                let htlc = &self.channel.state().commitments.offered[&id];
+                UpdateAddHtlc {
+                    channel_id: self.channel.state().facts.channel_id,
+                    id,
+                    amount_msat: htlc.terms.amount,
+                    payment_hash: htlc.terms.payment_hash,
+                    cltv_expiry: htlc.terms.cltv_expiry,
+                    onion_routing_packet: Box::new([0; 1366]),
+                    blinded_path: htlc.terms.path_key,
+                }
+                .into()
+            }
+            ChannelEffect::SendCommitment(to_sign) => {
+                let number = to_sign.contents.number;
+                let earlier = self.signed.insert(number, to_sign.contents.clone());
+                assert!(
+                    earlier.is_none_or(|earlier| earlier == to_sign.contents),
+                    "G5: one signature for {number}"
+                );
+                to_sign.message(self.keys.channel.countersign(&to_sign.build()))
+            }
+            ChannelEffect::SendRevocation(due) => due.message(self.keys.seed.secret(due.revoked())),
+        }
+    }
+
+    fn attach(&self, message: &Message) -> Attached {
+        match self.channel.needs(message) {
+            Need::Nothing => Attached::Nothing,
+            Need::Onion => Attached::Onion(ReceivedOnion::Peeled {
+                shared_secret: [9; 32],
+                payload: vec![1, 2, 3],
+                next_packet: None,
+            }),
+            Need::Point(number) => Attached::Point(self.keys.seed.point(number)),
+            Need::SecretCheck(number) => {
+                let Message::ChannelReestablish(message) = message else {
+                    panic!("only reestablish has a secret")
+                };
+                let ours = self.keys.seed.secret(number).0 == message.your_last_per_commitment_secret;
+                Attached::Secret(if ours { SecretCheck::Ours } else { SecretCheck::NotOurs })
+            }
+        }
+    }
+}
+
+/// The state that a log folds to.
+pub fn fold(log: &[Vec<u8>]) -> ChannelState {
+    let mut updates = (1..).map(quittance_journal::UpdateId).zip(log);
+    let (id, first) = updates.next().expect("a log has a first update");
+    let first = ChannelMonitorUpdate::from_body(id, first).expect("what we wrote can be read");
+    let mut state = ChannelState::restore_first(&first).expect("the first update opens the channel");
+    for (id, body) in updates {
+        state.apply_update(&ChannelMonitorUpdate::from_body(id, body).expect("what we wrote can be read"));
+    }
+    state
+}
+
+/// The steps of the newest update.
+pub fn last_steps(end: &End) -> Vec<Step> {
+    let body = end.log.last().expect("a log has a first update");
+    let id = quittance_journal::UpdateId(end.log.len() as u64);
+    ChannelMonitorUpdate::from_body(id, body)
+        .expect("what we wrote can be read")
+        .steps
+}
