@@ -301,12 +301,18 @@ impl Wire for Vec<Witness> {
     }
 
     fn read(reader: &mut Reader<'_>) -> Result<Self, Flaw> {
-        // Grows with what was read: a count alone takes no memory.
-        let mut witnesses = Self::new();
-        for _ in 0..u16::read(reader)? {
-            witnesses.push(read_witness(read_length_and_bytes(reader)?)?);
+        let count = usize::from(u16::read(reader)?);
+        // The least that one takes: its length, and its number of elements.
+        let needed = count * 3;
+        if needed > reader.remaining() {
+            return Err(Flaw::UnexpectedEnd {
+                needed,
+                left: reader.remaining(),
+            });
         }
-        Ok(witnesses)
+        (0..count)
+            .map(|_| read_witness(read_length_and_bytes(reader)?))
+            .collect()
     }
 }
 
