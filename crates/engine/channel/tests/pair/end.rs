@@ -1,6 +1,6 @@
 //! One end of a pair: a channel, its keys, its log on a disk, and the messages that it has sent.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use quittance_channel::{
     Attached, Channel, ChannelEffect, ChannelLimits, ChannelMonitorUpdate, ChannelState, Consequence, Context,
@@ -8,6 +8,7 @@ use quittance_channel::{
     SecretCheck, Step, Violation,
 };
 use quittance_primitives::{BlockHeight, CommitmentNumber, Features, FeeratePerKw, HtlcId, ShortChannelId};
+use quittance_transactions::CommitmentContents;
 use quittance_wire::{Message, UpdateAddHtlc};
 
 use super::facts::Keys;
@@ -22,23 +23,37 @@ pub struct End {
     pub log: Vec<Vec<u8>>,
     /// The state that the log folds to, kept beside the live one.
     folded: ChannelState,
-    /// Messages on their way, each with the length of the log that it depends on.
-    outbox: VecDeque<(usize, Vec<u8>)>,
+    /// Messages on their way.
+    outbox: VecDeque<Outgoing>,
+    /// The length of the log that anything seen by the peer depends on: a crash never loses that much.
+    pub durable: usize,
     /// Everything that followed, in order.
     pub consequences: Vec<Consequence>,
     /// What the peer did wrong, in order.
     pub violations: Vec<Violation>,
     /// The latest signed commitments of the peer that left, by number: none may leave twice with other contents.
-    signed: std::collections::BTreeMap<CommitmentNumber, quittance_transactions::CommitmentContents>,
+    signed: BTreeMap<CommitmentNumber, CommitmentContents>,
     features: Features,
     auto_commit: bool,
 }
 
-/// How much of what was not synced a crash leaves on the disk.
+/// A message on its way.
+struct Outgoing {
+    /// The length of the log that it depends on.
+    log_length: usize,
+    bytes: Vec<u8>,
+    /// What it signs, if it is a `commitment_signed`.
+    signs: Option<CommitmentContents>,
+}
+
+/// How much of the log a crash leaves on the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kept {
     Everything,
-    AllButLast(usize),
+    /// Nothing that no message which left depends on.
+    OnlySynced,
+    /// So many updates, or as many as messages which left depend on, if that is more.
+    Updates(usize),
 }
 
 impl End {
@@ -57,9 +72,10 @@ impl End {
             limits: ChannelLimits::default(),
             log: vec![body],
             outbox: VecDeque::new(),
+            durable: 1,
             consequences: Vec::new(),
             violations: Vec::new(),
-            signed: std::collections::BTreeMap::new(),
+            signed: BTreeMap::new(),
             features,
             auto_commit: true,
         }
@@ -138,14 +154,28 @@ impl End {
     }
 
     pub fn take_message(&mut self) -> Option<Vec<u8>> {
-        self.outbox.pop_front().map(|(_, bytes)| bytes)
+        let Outgoing {
+            log_length,
+            bytes,
+            signs,
+        } = self.outbox.pop_front()?;
+        self.durable = self.durable.max(log_length);
+        if let Some(contents) = signs {
+            let number = contents.number;
+            let earlier = self.signed.insert(number, contents.clone());
+            assert!(
+                earlier.is_none_or(|earlier| earlier == contents),
+                "G5: one content for {number} leaves"
+            );
+        }
+        Some(bytes)
     }
 
     /// The messages on their way, decoded.
     pub fn sent(&self) -> Vec<Message> {
         self.outbox
             .iter()
-            .map(|(_, bytes)| Message::decode(bytes).expect("ours"))
+            .map(|outgoing| Message::decode(&outgoing.bytes).expect("ours"))
             .collect()
     }
 
@@ -159,11 +189,12 @@ impl End {
         self.adopt(decision);
     }
 
-    /// The process dies and starts again from its log. What depends on the lost part has not left: it is taken back.
+    /// The process dies and starts again from its log. Whatever had not left the process is gone with it.
     pub fn crash(&mut self, kept: Kept) {
         let length = match kept {
             Kept::Everything => self.log.len(),
-            Kept::AllButLast(lost) => self.log.len().saturating_sub(lost).max(1),
+            Kept::OnlySynced => self.durable,
+            Kept::Updates(updates) => updates.clamp(self.durable, self.log.len()),
         };
         self.outbox.clear();
         self.log.truncate(length);
@@ -183,8 +214,16 @@ impl End {
         let Reaction { effects, consequences } = self.channel.adopt(decision);
         self.write_log();
         for effect in effects {
-            let message = self.carry_out(effect);
-            self.outbox.push_back((self.log.len(), message.encode()));
+            let signs = match &effect {
+                ChannelEffect::SendCommitment(to_sign) => Some(to_sign.contents.clone()),
+                ChannelEffect::Send(_) | ChannelEffect::SendHtlc(_) | ChannelEffect::SendRevocation(_) => None,
+            };
+            let bytes = self.carry_out(effect).encode();
+            self.outbox.push_back(Outgoing {
+                log_length: self.log.len(),
+                bytes,
+                signs,
+            });
         }
         self.consequences.extend(consequences);
     }
@@ -223,15 +262,7 @@ impl End {
                 }
                 .into()
             }
-            ChannelEffect::SendCommitment(to_sign) => {
-                let number = to_sign.contents.number;
-                let earlier = self.signed.insert(number, to_sign.contents.clone());
-                assert!(
-                    earlier.is_none_or(|earlier| earlier == to_sign.contents),
-                    "G5: one signature for {number}"
-                );
-                to_sign.message(self.keys.channel.countersign(&to_sign.build()))
-            }
+            ChannelEffect::SendCommitment(to_sign) => to_sign.message(self.keys.channel.countersign(&to_sign.build())),
             ChannelEffect::SendRevocation(due) => due.message(self.keys.seed.secret(due.revoked())),
         }
     }

@@ -11,6 +11,7 @@
 
 pub mod end;
 pub mod facts;
+pub mod random;
 
 use quittance_channel::{HtlcSource, NewHtlc, Removal, Side};
 use quittance_primitives::{CltvExpiry, FeeratePerKw, HtlcId, MilliSatoshi, PaymentPreimage};

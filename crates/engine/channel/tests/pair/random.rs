@@ -1,0 +1,221 @@
+//! A random history of a channel from one seed: both ends act, messages are delivered, links are cut, processes die.
+
+use quittance_channel::{HtlcState, Outcome, Removal, Side};
+use quittance_primitives::{FeeratePerKw, HtlcId, PaymentPreimage};
+use quittance_transactions::CommitmentFormat;
+
+use super::{Kept, Pair, Setup, Who, facts};
+
+/// Numbers from a seed (SplitMix64).
+pub struct Seeded(pub u64);
+
+impl Seeded {
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    pub fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound
+    }
+
+    pub fn chance(&mut self, percent: u64) -> bool {
+        self.below(100) < percent
+    }
+}
+
+/// Runs the history of `seed` and checks everything that must hold in it and after it.
+pub fn run(seed: u64) {
+    let mut random = Seeded(seed);
+    let format = match random.below(3) {
+        0 => CommitmentFormat::StaticRemotekey,
+        1 => CommitmentFormat::Anchors,
+        _ => CommitmentFormat::ZeroFee,
+    };
+    let mut history = History {
+        pair: Pair::of(&Setup::default().with_format(format)),
+        random,
+        htlcs: 0,
+    };
+    let steps = 20 + history.random.below(60);
+    let (cuts, crashes) = (history.random.below(6), history.random.below(6));
+    for _ in 0..steps {
+        history.step(cuts, crashes);
+    }
+    history.finish();
+}
+
+struct History {
+    pair: Pair,
+    random: Seeded,
+    htlcs: u64,
+}
+
+impl History {
+    fn step(&mut self, cuts: u64, crashes: u64) {
+        let who = if self.random.chance(50) { Who::Alice } else { Who::Bob };
+        if self.random.chance(cuts) {
+            self.pair.reconnect();
+        } else if self.random.chance(crashes) {
+            self.crash(who);
+        } else {
+            match self.random.below(10) {
+                0 | 1 => self.offer(who),
+                2 | 3 => self.remove(who),
+                4 if self.random.chance(30) => self.change_fee(),
+                _ => {
+                    self.pair.deliver(who);
+                }
+            }
+        }
+        self.check_honesty();
+    }
+
+    fn offer(&mut self, who: Who) {
+        self.htlcs += 1;
+        let mut preimage = [0; 32];
+        preimage[..8].copy_from_slice(&self.htlcs.to_be_bytes());
+        let msat = match self.random.below(4) {
+            0 => 1 + self.random.below(600_000),
+            1 => 1 + self.random.below(3_000_000_000),
+            _ => 600_000 + self.random.below(50_000_000),
+        };
+        let mut htlc = super::new_htlc(msat, 1);
+        htlc.payment_hash = PaymentPreimage(preimage).hash();
+        htlc.source = facts::payment_source((self.htlcs % 255) as u8);
+        // It may not fit; then nothing changes.
+        let _ = self.pair.end(who).offer(htlc);
+    }
+
+    fn remove(&mut self, who: Who) {
+        let roll = self.random.below(3);
+        let pick = self.random.next();
+        let received = &self.pair.end(who).channel.state().commitments.received;
+        let ready: Vec<HtlcId> = received
+            .values()
+            .filter(|htlc| htlc.state == HtlcState::RcvdAddAckRevocation)
+            .map(|htlc| htlc.terms.id)
+            .collect();
+        let Some(id) = ready.get((pick % ready.len().max(1) as u64) as usize).copied() else {
+            return;
+        };
+        let hash = received[&id].terms.payment_hash;
+        let removal = match roll {
+            0 => Removal::Failed {
+                reason: vec![1; 292],
+                attribution: None,
+            },
+            1 => Removal::Malformed {
+                failure_code: 0xc005,
+                sha256_of_onion: [3; 32],
+            },
+            _ => Removal::Fulfilled {
+                preimage: self.preimage_of(hash),
+                attribution: None,
+            },
+        };
+        self.pair
+            .end(who)
+            .remove(id, removal)
+            .expect("an HTLC that both sides hold can be removed");
+    }
+
+    fn preimage_of(&self, hash: quittance_primitives::PaymentHash) -> PaymentPreimage {
+        let all = (1..=self.htlcs).map(|number| {
+            let mut preimage = [0; 32];
+            preimage[..8].copy_from_slice(&number.to_be_bytes());
+            PaymentPreimage(preimage)
+        });
+        all.into_iter()
+            .find(|preimage| hash.is_paid_by(preimage))
+            .expect("every HTLC has a preimage")
+    }
+
+    fn change_fee(&mut self) {
+        let feerate = FeeratePerKw(253 + u32::try_from(self.random.below(5_000)).unwrap());
+        let _ = self.pair.alice.set_fee(feerate);
+    }
+
+    fn crash(&mut self, who: Who) {
+        let end = self.pair.end(who);
+        let updates = end.durable + (self.random.next() % (end.log.len() - end.durable + 1) as u64) as usize;
+        end.crash(Kept::Updates(updates));
+        self.pair.reconnect();
+    }
+
+    fn check_honesty(&mut self) {
+        for who in Who::BOTH {
+            let end = self.pair.end(who);
+            assert!(
+                end.violations.is_empty(),
+                "{} blames an honest peer: {:?}",
+                end.name,
+                end.violations
+            );
+        }
+    }
+
+    /// No more faults: every HTLC is resolved, and both ends agree about everything.
+    fn finish(&mut self) {
+        self.pair.reconnect();
+        for _ in 0..4 {
+            self.pair.settle();
+            self.check_honesty();
+            for who in Who::BOTH {
+                while self.has_removable(who) {
+                    self.remove(who);
+                }
+            }
+        }
+        self.pair.settle();
+        self.check_honesty();
+        self.pair.check_agreement();
+        for who in Who::BOTH {
+            let commitments = &self.pair.end(who).channel.state().commitments;
+            assert!(
+                commitments.is_empty_and_at_rest(),
+                "nothing is left on its way: {commitments:?}"
+            );
+        }
+        let paid = |end: &super::End| -> u64 {
+            let fulfilled = end
+                .channel
+                .state()
+                .gone
+                .values()
+                .filter(|htlc| matches!(htlc.outcome, Some(Outcome::Fulfilled(_))));
+            fulfilled.map(|htlc| htlc.terms.amount.0).sum()
+        };
+        let (by_alice, by_bob) = (paid(&self.pair.alice), paid(&self.pair.bob));
+        let balances = (6_000_000_000 - by_alice + by_bob, 4_000_000_000 + by_alice - by_bob);
+        assert_eq!(self.pair.balances(), balances, "each balance is what the outcomes say");
+        assert!(self.pair.offer_of_each_side_still_works());
+    }
+
+    fn has_removable(&mut self, who: Who) -> bool {
+        let received = &self.pair.end(who).channel.state().commitments.received;
+        received
+            .values()
+            .any(|htlc| htlc.state == HtlcState::RcvdAddAckRevocation)
+    }
+}
+
+impl Pair {
+    /// The channel goes on: an HTLC in each direction can be added and failed.
+    fn offer_of_each_side_still_works(&mut self) -> bool {
+        for who in Who::BOTH {
+            let side_balance = *self.end(who).channel.state().commitments.settled.of(Side::Local);
+            if side_balance.0 < 1_000_000_000 {
+                continue;
+            }
+            let id = self.offer(who, 5_000_000, 200);
+            self.settle();
+            self.end(who.other()).remove(id, super::failed(2)).expect("it is there");
+            self.settle();
+        }
+        self.check_agreement();
+        true
+    }
+}
