@@ -5,6 +5,7 @@
 //! To add a command: a file beside this one, a variant of [`Command`], an arm in [`main`], and, if `ci` shall run it, a line
 //! in `ci.rs`.
 
+mod bench;
 mod bitcoind;
 mod ci;
 mod fuzz;
@@ -26,6 +27,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// The protocol layer beside LDK and the bare cryptography; rewrites docs/BENCHMARKS.md.
+    Bench(bench::Options),
     /// Everything a change must pass, beside `cargo test --workspace`.
     Ci(ci::Options),
     /// Fails on what the compiler does not see: layers, purity, sizes, words.
@@ -40,6 +43,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let verdict = match Arguments::parse().command {
+        Command::Bench(options) => bench::run(&options),
         Command::Ci(options) => ci::run(&options),
         Command::Tidy => tidy::run(),
         Command::Vectors => vectors::run(),

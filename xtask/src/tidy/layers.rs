@@ -26,12 +26,13 @@ const LAYERS: [(&str, &[&str]); 4] = [
 ];
 
 /// What protocol and engine may take from outside: Bitcoin, curves, ciphers, hashing, and nothing that waits or looks at the world.
-const PURE_DEPENDENCIES: [&str; 9] = [
+const PURE_DEPENDENCIES: [&str; 10] = [
     "bitcoin",
     "chacha20",
     "chacha20poly1305",
     "crc32fast",
     "lightning-invoice",
+    "lightning-types",
     "secp256k1",
     "subtle",
     "thiserror",
