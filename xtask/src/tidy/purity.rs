@@ -61,16 +61,8 @@ const NAMES: &[(&str, &str)] = &[
     ("thread_rng", "randomness"),
 ];
 
-/// Crates that look at the world, should one ever be in reach.
-const CRATES: &[(&str, &str)] = &[
-    ("chrono", "a clock"),
-    ("getrandom", "randomness"),
-    ("log", "a log"),
-    ("parking_lot", "locks"),
-    ("rand", "randomness"),
-    ("tokio", "an async runtime"),
-    ("tracing", "a log"),
-];
+/// Crates that are in reach through others, such as `bitcoin::secp256k1::rand`. All others are kept out by `layers`.
+const CRATES: &[(&str, &str)] = &[("getrandom", "randomness"), ("rand", "randomness")];
 
 /// Macros that look at the world.
 const MACROS: &[(&str, &str)] = &[
@@ -255,10 +247,8 @@ fn objection(segments: &[String]) -> Option<&'static str> {
     if !matches!(*first, "std" | "core" | "alloc") {
         // A lone word may be a local name; a path into the crate is not.
         let is_path = !rest.is_empty();
-        return CRATES
-            .iter()
-            .find(|(name, _)| is_path && name == first)
-            .map(|(_, reason)| *reason);
+        let reached = CRATES.iter().find(|(name, _)| is_path && words.contains(name));
+        return reached.map(|(_, reason)| *reason);
     }
     match rest {
         ["*"] | ["collections", "*"] => Some("everything at once: name what you take"),
@@ -311,6 +301,10 @@ mod tests {
                 "std::collections::* is everything at once: name what you take",
             ),
             ("fn f() { rand::random(); }", "rand::random is randomness"),
+            (
+                "use bitcoin::secp256k1::rand;",
+                "bitcoin::secp256k1::rand is randomness",
+            ),
             ("fn f() -> f64 { g() }", "f64 is a float"),
             ("const A: u8 = h(1.5);", "1.5 is a float"),
             ("fn f() { println!(); }", "println! is output"),
@@ -328,7 +322,8 @@ mod tests {
     #[test]
     fn plain_values_and_ordered_containers_are_fine() {
         let code = "use std::net::{Ipv4Addr, SocketAddr};\nuse std::sync::Arc;\nuse std::collections::BTreeMap;
-            fn f(random: u8, log: u8) -> std::time::Duration { g(random + log, 3) }";
+            mod log; use log::Step;
+            fn f(rand: u8, log: u8) -> std::time::Duration { g(rand + log, 3) }";
         assert_eq!(found(code), [""; 0]);
     }
 
