@@ -50,7 +50,7 @@ impl ChannelState {
                 self.note_ready(Side::Remote);
             }
             Step::ResolvedOnChain { id, outcome } => self.resolve_on_chain(*id, outcome),
-            Step::OutcomeReported { id, event } => self.offered_mut(*id).event = Some(*event),
+            Step::OutcomeReported { id, report } => self.offered_mut(*id).report = Some(*report),
             Step::OutcomeAcknowledged(id) => self.offered_mut(*id).acknowledged = true,
             Step::OutcomeReleased(id) => self.release_outcome(*id),
             Step::HtlcBuried { offered_by, id } => self.bury(*offered_by, *id),

@@ -22,6 +22,7 @@ mod decide;
 mod effect;
 mod facts;
 mod log;
+pub mod opening;
 mod outcome;
 mod policy;
 mod quiescence;
@@ -46,7 +47,10 @@ pub use log::{
     AbandonedFunding, CHECKPOINT_VERSION, ChannelMonitorUpdate, ForceCloseReason, FundingConfirmation, Opening, Step,
     UPDATE_VERSION,
 };
-pub use outcome::{ClaimedPart, ColdOrigin, ColdOutcome, DecidedClaim, Outcome, UnreleasedClaim};
+pub use outcome::{
+    ClaimedPart, ColdOrigin, ColdOutcome, DecidedClaim, Outcome, PaymentFailureReason, Report, ReportedEnd,
+    UnreleasedClaim,
+};
 pub use policy::ForwardingPolicy;
 pub use quiescence::Quiescence;
 pub use refusal::Refusal;

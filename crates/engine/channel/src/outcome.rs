@@ -23,6 +23,58 @@ pub enum Outcome {
 
 tagged!(Outcome { 1 => Fulfilled(preimage), 2 => Failed(removal), 3 => FailedOnChain });
 
+/// How the user was told of a payment's end, in the log of the channel whose outcome ended it: the same event, with the same
+/// content, can be made again from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// The event's number.
+    pub event: EventNumber,
+    /// What it said.
+    pub content: ReportedEnd,
+}
+
+record!(Report { event, content });
+
+/// What the event at the end of a payment said, beside what the HTLC's source says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReportedEnd {
+    /// `PaymentSent`.
+    Sent {
+        /// What all parts that were still on their way cost in fees, in msat.
+        fee_paid: MilliSatoshi,
+    },
+    /// `PaymentFailed`.
+    Failed(PaymentFailureReason),
+}
+
+tagged!(ReportedEnd { 1 => Sent { fee_paid }, 2 => Failed(reason) });
+
+/// Why a payment failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PaymentFailureReason {
+    /// The payee refused it.
+    RejectedByPayee,
+    /// The user gave it up.
+    Abandoned,
+    /// No route was left to be tried.
+    RouteNotFound,
+    /// Every attempt that was allowed failed.
+    RetriesExhausted,
+    /// The invoice expired before another attempt could be made.
+    Expired,
+    /// Every HTLC of it failed, and the records that would have allowed another attempt are lost.
+    RecordsLost,
+}
+
+tagged!(PaymentFailureReason {
+    1 => RejectedByPayee,
+    2 => Abandoned,
+    3 => RouteNotFound,
+    4 => RetriesExhausted,
+    5 => Expired,
+    6 => RecordsLost,
+});
+
 /// What stays of an outcome once nobody waits for it: a cold record, not loaded at start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ColdOutcome {
@@ -76,7 +128,7 @@ impl OfferedHtlc {
                 HtlcSource::Forward(source) => ColdOrigin::Forward(source.channel, source.htlc),
             },
             preimage,
-            event: self.event,
+            report: self.report,
         })
     }
 }

@@ -19,6 +19,9 @@ pub enum Key {
     Update(ChannelId, UpdateId),
     /// What a channel is asked for rarely, and does not hold in memory.
     Cold(ChannelId, ColdId),
+    /// How a payment of ours ended, by its id: what a command that names the id is answered with. Written beside the cold records
+    /// of the payment's outcomes, and like them no manager row.
+    FinishedPayment(PaymentId),
     /// A payment that we make.
     Payment(PaymentId),
     /// A forward, named by the HTLC that came in.
@@ -76,6 +79,8 @@ pub enum Space {
     Updates = 0x11,
     /// [`Key::Cold`].
     Cold = 0x12,
+    /// [`Key::FinishedPayment`].
+    FinishedPayments = 0x13,
     /// [`Key::Payment`].
     Payments = 0x20,
     /// [`Key::Forward`].
@@ -110,6 +115,7 @@ impl Key {
             Self::Checkpoint(_) => Space::Checkpoints,
             Self::Update(..) => Space::Updates,
             Self::Cold(..) => Space::Cold,
+            Self::FinishedPayment(_) => Space::FinishedPayments,
             Self::Payment(_) => Space::Payments,
             Self::Forward(..) => Space::Forwards,
             Self::Event(_) => Space::Events,
@@ -142,7 +148,7 @@ impl Key {
                 bytes.push(kind);
                 bytes.extend(number.to_be_bytes());
             }
-            Self::Payment(id) => bytes.extend(id.0),
+            Self::FinishedPayment(id) | Self::Payment(id) => bytes.extend(id.0),
             Self::Forward(channel, htlc) => {
                 bytes.extend(channel.0);
                 bytes.extend(htlc.0.to_be_bytes());
@@ -179,6 +185,7 @@ impl Key {
                 let (kind, rest) = rest.split_first()?;
                 Self::Cold(channel, ColdId::from_parts(*kind, number(rest)?)?)
             }
+            Space::FinishedPayments => Self::FinishedPayment(PaymentId(whole(rest)?)),
             Space::Payments => Self::Payment(PaymentId(whole(rest)?)),
             Space::Forwards => {
                 let (channel, rest) = channel_and(rest)?;
@@ -194,11 +201,12 @@ impl Key {
 
 impl Space {
     /// Every space, in the order of keys.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Header,
         Self::Checkpoints,
         Self::Updates,
         Self::Cold,
+        Self::FinishedPayments,
         Self::Payments,
         Self::Forwards,
         Self::Events,
@@ -211,7 +219,9 @@ impl Space {
     pub const fn is_manager(self) -> bool {
         match self {
             Self::Payments | Self::Forwards | Self::Events | Self::Invoices | Self::Peers => true,
-            Self::Header | Self::Checkpoints | Self::Updates | Self::Cold | Self::Wallet => false,
+            Self::Header | Self::Checkpoints | Self::Updates | Self::Cold | Self::FinishedPayments | Self::Wallet => {
+                false
+            }
         }
     }
 
@@ -284,6 +294,10 @@ impl KeyRange {
             Space::Cold => (
                 Key::Cold(LOW, ColdId::Outcome(HtlcId(0))),
                 Key::Cold(HIGH, ColdId::Closed),
+            ),
+            Space::FinishedPayments => (
+                Key::FinishedPayment(PaymentId([0; 32])),
+                Key::FinishedPayment(PaymentId([0xff; 32])),
             ),
             Space::Payments => (Key::Payment(PaymentId([0; 32])), Key::Payment(PaymentId([0xff; 32]))),
             Space::Forwards => (Key::Forward(LOW, HtlcId(0)), Key::Forward(HIGH, HtlcId(u64::MAX))),
@@ -372,6 +386,7 @@ impl fmt::Display for Key {
                 write!(f, "channel/{channel}/revoked-commitment/{}", number.0)
             }
             Self::Cold(channel, ColdId::Closed) => write!(f, "channel/{channel}/closed"),
+            Self::FinishedPayment(id) => write!(f, "finished-payment/{id}"),
             Self::Payment(id) => write!(f, "payment/{id}"),
             Self::Forward(channel, htlc) => write!(f, "forward/{channel}/{}", htlc.0),
             Self::Event(number) => write!(f, "event/{}", number.0),
@@ -440,6 +455,7 @@ mod tests {
             channel().prop_map(Key::Checkpoint),
             (channel(), any::<u64>()).prop_map(|(c, n)| Key::Update(c, UpdateId(n))),
             (channel(), cold).prop_map(|(c, id)| Key::Cold(c, id)),
+            id().prop_map(|id| Key::FinishedPayment(PaymentId(id))),
             id().prop_map(|id| Key::Payment(PaymentId(id))),
             (channel(), any::<u64>()).prop_map(|(c, n)| Key::Forward(c, HtlcId(n))),
             any::<u64>().prop_map(|n| Key::Event(EventNumber(n))),

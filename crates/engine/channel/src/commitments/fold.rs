@@ -19,7 +19,7 @@ impl Commitments {
             source,
             removal: None,
             outcome: None,
-            event: None,
+            report: None,
             acknowledged: false,
             on_chain: OnChain::Open,
         };

@@ -1,11 +1,10 @@
 //! An HTLC of a channel, in either direction, with all that is needed to forward, claim or fail it.
 
-use quittance_journal::EventNumber;
 use quittance_primitives::{ChannelId, CltvExpiry, HtlcId, MilliSatoshi, PaymentHash, PaymentId, PaymentPreimage};
 use quittance_records::{Listed, record, tagged};
 use secp256k1::PublicKey;
 
-use crate::{HtlcState, Outcome};
+use crate::{HtlcState, Outcome, Report};
 
 /// The bytes of an onion packet (BOLT 4).
 pub type OnionPacket = Box<[u8; 1366]>;
@@ -48,8 +47,8 @@ pub struct OfferedHtlc {
     pub removal: Option<Removal>,
     /// What became of it, once that is final. A fulfilment is final on arrival, whatever the peer does afterwards.
     pub outcome: Option<Outcome>,
-    /// The event that told the user, if its outcome caused one.
-    pub event: Option<EventNumber>,
+    /// How the user was told, if its outcome ended the payment.
+    pub report: Option<Report>,
     /// Whether whoever waits for the outcome has it for good: the user confirmed the event, or the upstream HTLC is gone.
     pub acknowledged: bool,
     /// Whether the chain has decided it, on a channel that is closed by a commitment.
@@ -62,7 +61,7 @@ record!(OfferedHtlc {
     source,
     removal,
     outcome,
-    event,
+    report,
     acknowledged,
     on_chain
 });

@@ -13,10 +13,10 @@ use crate::{
 };
 
 impl Channel {
-    /// The outcome of `id` caused the event `event`.
-    pub fn decide_reported(&self, id: HtlcId, event: EventNumber) -> Decision {
+    /// The outcome of `id` ended its payment, and the user is told so.
+    pub fn decide_reported(&self, id: HtlcId, report: Report) -> Decision {
         match self.state().offered_htlc(id) {
-            Some(htlc) if htlc.event.is_none() => Decision::step(Step::OutcomeReported { id, event }),
+            Some(htlc) if htlc.report.is_none() => Decision::step(Step::OutcomeReported { id, report }),
             Some(_) | None => Decision::default(),
         }
     }

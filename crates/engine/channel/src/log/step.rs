@@ -8,7 +8,7 @@ use secp256k1::PublicKey;
 use secp256k1::ecdsa::Signature;
 
 use crate::{
-    ChannelFacts, DecidedClaim, ForwardingPolicy, HtlcSource, HtlcTerms, Outcome, ReceivedOnion, Removal, Side,
+    ChannelFacts, DecidedClaim, ForwardingPolicy, HtlcSource, HtlcTerms, Outcome, ReceivedOnion, Removal, Report, Side,
 };
 
 /// One fact of a channel's life. `decide` produces steps, `apply` folds them; nothing else changes a channel.
@@ -97,12 +97,12 @@ pub enum Step {
         /// Which one.
         id: HtlcId,
     },
-    /// The outcome of one of our HTLCs caused this event.
+    /// The outcome of one of our HTLCs ended its payment, and the user is told so.
     OutcomeReported {
         /// Which of our HTLCs.
         id: HtlcId,
-        /// The event's number.
-        event: EventNumber,
+        /// By which event, and what it says.
+        report: Report,
     },
     /// The user confirmed the event, or the upstream HTLC is irrevocably gone. May come before the outcome.
     OutcomeAcknowledged(HtlcId),
@@ -156,7 +156,7 @@ tagged!(Step {
     14 => RevocationReceived { secret, next_point },
     15 => UncommittedForgotten,
     16 => ResolvedOnChain { id, outcome },
-    17 => OutcomeReported { id, event },
+    17 => OutcomeReported { id, report },
     18 => OutcomeAcknowledged(id),
     19 => OutcomeReleased(id),
     20 => ClaimDecided(claim),
@@ -220,9 +220,11 @@ pub enum AbandonedFunding {
     TimedOut,
     /// A buried transaction spends one of its inputs otherwise.
     DoubleSpent,
+    /// It was to fund several channels at once, and one of them did not open: we never broadcast it.
+    NeverBroadcast,
 }
 
-tagged!(AbandonedFunding { 1 => TimedOut, 2 => DoubleSpent });
+tagged!(AbandonedFunding { 1 => TimedOut, 2 => DoubleSpent, 3 => NeverBroadcast });
 
 /// Why a channel is closed by our commitment.
 #[derive(Clone, Debug, PartialEq, Eq)]
