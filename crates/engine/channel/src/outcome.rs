@@ -88,8 +88,8 @@ pub struct ColdOutcome {
     pub origin: ColdOrigin,
     /// The preimage, if it was paid; nothing if it failed.
     pub preimage: Option<PaymentPreimage>,
-    /// The event that told the user, if it caused one.
-    pub event: Option<EventNumber>,
+    /// How the user was told, if this outcome ended the payment.
+    pub report: Option<Report>,
 }
 
 record!(ColdOutcome {
@@ -98,7 +98,7 @@ record!(ColdOutcome {
     amount,
     origin,
     preimage,
-    event
+    report
 });
 
 /// Whose payment an HTLC was a part of.
