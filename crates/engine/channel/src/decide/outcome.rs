@@ -8,8 +8,8 @@ use quittance_journal::EventNumber;
 use quittance_primitives::HtlcId;
 
 use crate::{
-    Channel, ChannelState, Consequence, DecidedClaim, Decision, OfferedHtlc, OnChain, Outcome, Refusal, Removal, Side,
-    Step,
+    Channel, ChannelState, Consequence, DecidedClaim, Decision, OfferedHtlc, OnChain, Outcome, Refusal, Removal,
+    Report, Side, Step,
 };
 
 impl Channel {
