@@ -54,7 +54,9 @@ impl ChannelState {
         };
         let mut state = Self::open(opening.as_ref().clone());
         state.last_update = update.id;
-        rest.iter().for_each(|step| state.apply(step));
+        for step in rest {
+            state.apply(step);
+        }
         Some(state)
     }
 

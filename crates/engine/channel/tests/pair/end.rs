@@ -216,7 +216,7 @@ impl End {
         for effect in effects {
             let signs = match &effect {
                 ChannelEffect::SendCommitment(to_sign) => Some(to_sign.contents.clone()),
-                ChannelEffect::Send(_) | ChannelEffect::SendHtlc(_) | ChannelEffect::SendRevocation(_) => None,
+                _ => None,
             };
             let bytes = self.carry_out(effect).encode();
             self.outbox.push_back(Outgoing {
@@ -264,6 +264,7 @@ impl End {
             }
             ChannelEffect::SendCommitment(to_sign) => to_sign.message(self.keys.channel.countersign(&to_sign.build())),
             ChannelEffect::SendRevocation(due) => due.message(self.keys.seed.secret(due.revoked())),
+            opening => panic!("a channel that is open has no {opening:?}"),
         }
     }
 
