@@ -54,6 +54,9 @@ pub trait Chain {
     /// [`MineOptions::include`] and [`MineOptions::time`] can bring about.
     fn mine(&mut self, options: &MineOptions) -> Result<Vec<BlockHash>, Rejected>;
 
+    /// Takes a block that somebody else mined, on any known branch.
+    fn submit_block(&mut self, block: &Block) -> Result<(), Rejected>;
+
     /// Disconnects this block and all that build on it; their transactions return to the mempool where they still may.
     /// The best remaining branch becomes the active chain. Nothing happens if the block is unknown or the genesis block.
     fn invalidate(&mut self, hash: &BlockHash);
@@ -88,6 +91,9 @@ pub trait Chain {
 
     /// The transaction that spends an output, in the active chain or in the mempool.
     fn spent_by(&self, outpoint: &OutPoint) -> Option<Spend>;
+
+    /// The least feerates for entering and replacing.
+    fn relay_feerates(&self) -> RelayFeerates;
 
     /// The feerate with which a transaction would confirm within `target` blocks, or `None` if that cannot be told.
     fn estimate_feerate(&self, target: BlockCount) -> Option<FeeRate>;
@@ -164,6 +170,19 @@ pub struct MempoolEntry {
     pub vsize: u64,
     /// The fee it pays.
     pub fee: Amount,
+    /// The fee by which it is judged, in satoshis, priority included.
+    pub modified_fee_sat: i64,
+}
+
+/// The least feerates of a mempool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RelayFeerates {
+    /// To enter at all.
+    pub min_relay: FeeRate,
+    /// To enter while the mempool is full; the same if it is not.
+    pub mempool_min: FeeRate,
+    /// What a replacement pays for its own size.
+    pub incremental: FeeRate,
 }
 
 /// An unspent output of the active chain.

@@ -11,14 +11,14 @@ use quittance_primitives::{BlockCount, BlockHeight};
 
 use crate::assembly;
 use crate::chain::{
-    BLOCK_INTERVAL_SECONDS, BlockPosition, Chain, MempoolEntry, MineOptions, Selection, Spend, Tip, Utxo,
+    BLOCK_INTERVAL_SECONDS, BlockPosition, Chain, MempoolEntry, MineOptions, RelayFeerates, Selection, Spend, Tip, Utxo,
 };
 use crate::consensus::block::{self, BlockPlan};
 use crate::consensus::scripts::ScriptVerifier;
 use crate::faucet;
 use crate::ledger::{ChainChange, Ledger};
 use crate::mempool::acceptance::Acceptance;
-use crate::mempool::{Mempool, Policy};
+use crate::mempool::{Entry, Mempool, Policy};
 use crate::rejection::{PackageRejected, Rejected};
 
 pub use crate::ledger::ChainParameters;
@@ -68,13 +68,6 @@ impl EmbeddedChain {
         self.mempool.set_min_feerate(feerate);
     }
 
-    /// Takes a block that somebody else mined, on any known branch.
-    pub fn submit_block(&mut self, block: Block) -> Result<(), Rejected> {
-        let change = self.ledger.accept_block(block, &mut self.scripts)?;
-        self.follow(&change);
-        Ok(())
-    }
-
     fn acceptance(&mut self) -> Acceptance<'_> {
         Acceptance {
             mempool: &mut self.mempool,
@@ -111,7 +104,7 @@ impl EmbeddedChain {
         });
         self.blocks_built += 1;
         let hash = block.block_hash();
-        self.submit_block(block)?;
+        self.submit_block(&block)?;
         Ok(hash)
     }
 
@@ -209,18 +202,24 @@ impl Chain for EmbeddedChain {
     fn test_accept(&mut self, transaction: &Transaction) -> Result<MempoolEntry, Rejected> {
         let admission = self.acceptance().judge(transaction)?;
         let candidate = &admission.candidates[0];
+        let (txid, vsize, fee) = (candidate.txid, candidate.vsize(), candidate.fee);
         Ok(MempoolEntry {
-            txid: candidate.txid,
-            vsize: candidate.vsize(),
-            fee: candidate.fee,
+            txid,
+            vsize,
+            fee,
+            modified_fee_sat: candidate.modified_fee,
         })
     }
 
     fn mempool(&self) -> Vec<MempoolEntry> {
-        let entry = |entry: &crate::mempool::Entry| MempoolEntry {
-            txid: entry.txid,
-            vsize: entry.vsize(),
-            fee: entry.fee,
+        let entry = |entry: &Entry| {
+            let (txid, vsize, fee) = (entry.txid, entry.vsize(), entry.fee);
+            MempoolEntry {
+                txid,
+                vsize,
+                fee,
+                modified_fee_sat: entry.modified_fee,
+            }
         };
         self.mempool.entries().map(entry).collect()
     }
@@ -248,6 +247,12 @@ impl Chain for EmbeddedChain {
             include = &[];
         }
         Ok(hashes)
+    }
+
+    fn submit_block(&mut self, block: &Block) -> Result<(), Rejected> {
+        let change = self.ledger.accept_block(block.clone(), &mut self.scripts)?;
+        self.follow(&change);
+        Ok(())
     }
 
     fn invalidate(&mut self, hash: &BlockHash) {
@@ -283,11 +288,21 @@ impl Chain for EmbeddedChain {
         self.mempool.spent_by(outpoint).map(|txid| Spend { txid, height: None })
     }
 
+    fn relay_feerates(&self) -> RelayFeerates {
+        let policy = self.mempool.policy();
+        let (min_relay, incremental) = (policy.min_relay_feerate, policy.incremental_relay_feerate);
+        RelayFeerates {
+            min_relay,
+            mempool_min: min_relay.max(self.mempool.min_feerate()),
+            incremental,
+        }
+    }
+
     fn estimate_feerate(&self, target: BlockCount) -> Option<FeeRate> {
         let nodes = self.mempool.nodes(self.mempool.entries().map(|entry| &entry.txid));
         let depth = Weight::MAX_BLOCK.to_wu() * u64::from(target.0);
         let from_mempool = assembly::feerate_at(&nodes, depth).unwrap_or(FeeRate::ZERO);
-        let floor = self.mempool.policy().min_relay_feerate.max(self.mempool.min_feerate());
+        let floor = self.relay_feerates().mempool_min;
         Some(floor.max(from_mempool).max(self.miner_feerate))
     }
 }

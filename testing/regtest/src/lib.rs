@@ -5,11 +5,15 @@
 //! them: minimum fees, replacement, one-parent-one-child packages, TRUC, ephemeral dust, standardness.
 //! It is a function of its inputs: no clock, no randomness, no threads, so that a simulator can replay it bit for bit.
 //!
-//! It is no node: no peers, no wallet, no disk. What it leaves out of Core's policy is listed in [`mempool`].
+//! [`bitcoind::BitcoindChain`] is the same interface over a real node, and [`rpc::RpcServer`] puts the embedded chain behind
+//! bitcoind's own interface, so that whatever is written for one can be tested on the other.
+//!
+//! The embedded chain is no node: no peers, no wallet, no disk. What it leaves out of Core's policy is listed in [`mempool`].
 //! Start at [`Chain`], then [`EmbeddedChain`]; the contract tests in `tests/` show every rule once.
 #![forbid(unsafe_code)]
 
 pub mod assembly;
+pub mod bitcoind;
 pub mod chain;
 pub mod consensus;
 mod embedded;
@@ -17,8 +21,11 @@ pub mod faucet;
 pub mod ledger;
 pub mod mempool;
 pub mod rejection;
+pub mod rpc;
 
-pub use chain::{BlockPosition, Chain, ChainEvent, MempoolEntry, MineOptions, Selection, Spend, Tip, Utxo};
+pub use chain::{
+    BlockPosition, Chain, ChainEvent, MempoolEntry, MineOptions, RelayFeerates, Selection, Spend, Tip, Utxo,
+};
 pub use embedded::{ChainParameters, EmbeddedChain};
 pub use faucet::Faucet;
 pub use mempool::Policy;

@@ -144,17 +144,15 @@ reasons! {
     UnspentDust = "unspent-dust",
     /// A transaction of the package failed by itself.
     TransactionFailed = "transaction failed",
-    /// More than 25 transactions.
+    /// No transaction, or more than 25.
     PackageTooMany = "package-too-many-transactions",
     /// Heavier than 404,000 weight units.
     PackageTooLarge = "package-too-large",
     /// The same transaction twice.
     PackageDuplicates = "package-contains-duplicates",
-    /// A child before its parent.
-    PackageNotSorted = "package-not-sorted",
     /// Two transactions that spend the same output.
     PackageConflict = "conflict-in-package",
-    /// Something else than one child and its parents.
+    /// Something else than parents that are independent of each other, and then their child.
     PackageTopology = "package-not-child-with-parents",
     /// A replacing package that is not one parent and one child.
     PackageReplacementTopology = "package RBF failed: package must be 1-parent-1-child",
@@ -224,6 +222,19 @@ impl Reason {
                 | Self::ReplacementFailed
                 | Self::MissingInputs
         )
+    }
+}
+
+impl From<&str> for Rejected {
+    /// Reads bitcoind's message: the reason, and after a comma or in parentheses the details.
+    fn from(text: &str) -> Self {
+        let (reason, details) = text.split_once(", ").unwrap_or((text, ""));
+        match reason.split_once(" (") {
+            Some((failed, script_error)) if failed.ends_with("script-verify-flag-failed") => {
+                Reason::from_text(failed).because(script_error.trim_end_matches(')'))
+            }
+            _ => Reason::from_text(reason).because(details),
+        }
     }
 }
 

@@ -159,28 +159,30 @@ impl Acceptance<'_> {
     }
 }
 
-/// The rules for packages that need no context.
+/// The rules for packages that need no context, in the order in which bitcoind's `submitpackage` meets them.
 fn check_form(package: &[Transaction]) -> Result<(), Reason> {
+    let Some((child, parents)) = package.split_last() else {
+        return Err(Reason::PackageTooMany);
+    };
     if package.len() > COUNT_MAX {
         return Err(Reason::PackageTooMany);
+    }
+    let spends = |transaction: &Transaction, txid: Txid| {
+        transaction.input.iter().any(|input| input.previous_output.txid == txid)
+    };
+    for parent in parents {
+        let txid = parent.compute_txid();
+        if !spends(child, txid) || parents.iter().any(|other| spends(other, txid)) {
+            return Err(Reason::PackageTopology);
+        }
     }
     let weight: u64 = package.iter().map(|transaction| transaction.weight().to_wu()).sum();
     if package.len() > 1 && weight > WEIGHT_MAX {
         return Err(Reason::PackageTooLarge);
     }
-    let mut later: BTreeSet<Txid> = package.iter().map(Transaction::compute_txid).collect();
-    if later.len() < package.len() {
+    let txids: BTreeSet<Txid> = package.iter().map(Transaction::compute_txid).collect();
+    if txids.len() < package.len() {
         return Err(Reason::PackageDuplicates);
-    }
-    for transaction in package {
-        if transaction
-            .input
-            .iter()
-            .any(|input| later.contains(&input.previous_output.txid))
-        {
-            return Err(Reason::PackageNotSorted);
-        }
-        later.remove(&transaction.compute_txid());
     }
     let mut spent = BTreeSet::new();
     for transaction in package {
@@ -190,16 +192,5 @@ fn check_form(package: &[Transaction]) -> Result<(), Reason> {
         }
         spent.extend(inputs);
     }
-    let Some((child, parents)) = package.split_last() else {
-        return Ok(());
-    };
-    let spent_by_child: BTreeSet<Txid> = child.input.iter().map(|input| input.previous_output.txid).collect();
-    if parents
-        .iter()
-        .all(|parent| spent_by_child.contains(&parent.compute_txid()))
-    {
-        Ok(())
-    } else {
-        Err(Reason::PackageTopology)
-    }
+    Ok(())
 }

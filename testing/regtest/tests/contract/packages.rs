@@ -127,20 +127,33 @@ stories! {
         );
     }
 
-    fn a_package_is_a_child_and_its_parents_in_order(world) {
+    fn a_package_is_a_child_after_its_independent_parents(world) {
         let [first, second] = world.coins([10_000, 10_000]);
         let [parent, child] = pair(&first, 10, 100);
         let stranger = spend(&[&second], 10);
-        let rival = spend(&[&coin_of(&parent, 0), &second], 1_000);
+        let rival = spend(&[&first, &second], 100);
+        let grandchild = spend(&[&coin_of(&parent, 0), &coin_of(&child, 0)], 1_000);
+        let heir = spend(&[&coin_of(&parent, 0), &coin_of(&rival, 0)], 1_000);
         let mut submit = |package: &[&Transaction]| {
             let package: Vec<Transaction> = package.iter().map(|transaction| (*transaction).clone()).collect();
             world.chain.submit_package(&package)
         };
-        assert_eq!(submit(&[&child, &parent]), Err(refused(Reason::PackageNotSorted)));
-        assert_eq!(submit(&[&parent, &parent]), Err(refused(Reason::PackageDuplicates)));
+        assert_eq!(submit(&[&child, &parent]), Err(refused(Reason::PackageTopology)));
         assert_eq!(submit(&[&stranger, &parent]), Err(refused(Reason::PackageTopology)));
-        assert_eq!(submit(&[&parent, &child, &rival]), Err(refused(Reason::PackageConflict)));
+        assert_eq!(submit(&[&parent, &child, &grandchild]), Err(refused(Reason::PackageTopology)));
+        assert_eq!(submit(&[&parent, &parent, &child]), Err(refused(Reason::PackageDuplicates)));
+        assert_eq!(submit(&[&parent, &rival, &heir]), Err(refused(Reason::PackageConflict)));
         assert_eq!(submit(&[&parent, &child]), Ok(()));
+    }
+
+    fn a_package_weighs_at_most_404000(world) {
+        let coins = world.coins([10_000_000, 10_000_000]);
+        let parents = coins.each_ref().map(|coin| split(&[coin], 1_200, 100_000));
+        let child = spend(&[&coin_of(&parents[0], 0), &coin_of(&parents[1], 0)], 1_000);
+        let [first, second] = parents;
+        assert_eq!(world.chain.submit_package(&[first.clone(), second, child]), Err(refused(Reason::PackageTooLarge)));
+        let child = spend(&[&coin_of(&first, 0)], 1_000);
+        assert_eq!(world.chain.submit_package(&[first, child]), Ok(()));
     }
 
     fn a_package_has_at_most_25_transactions(world) {
@@ -154,9 +167,7 @@ stories! {
             package
         };
         let [full, crowded] = [25, 26].map(package);
-        // Bitcoin Core's interface counts before its mempool does, in other words.
-        let counted = world.chain.submit_package(&crowded).unwrap_err().reason;
-        assert_eq!(counted, Reason::PackageTooMany);
+        assert_eq!(world.chain.submit_package(&crowded), Err(refused(Reason::PackageTooMany)));
         assert_eq!(world.chain.submit_package(&full), Ok(()));
     }
 }

@@ -22,6 +22,8 @@ pub(crate) struct Coin {
     pub(crate) value: u64,
 }
 
+pub(crate) type Story<C> = fn(&mut World<C>);
+
 impl World<EmbeddedChain> {
     pub(crate) fn embedded() -> Self {
         Self {
