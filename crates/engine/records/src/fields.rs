@@ -119,6 +119,8 @@ impl<T: Listed> Record for Vec<T> {
     }
 }
 
+impl<T: Listed> Listed for Vec<T> {}
+
 /// A map as its entries in ascending order of their keys; any other order is refused.
 impl<K: Record + Ord, V: Record> Record for BTreeMap<K, V> {
     fn write(&self, out: &mut Vec<u8>) {
