@@ -32,6 +32,7 @@
 #![forbid(unsafe_code)]
 
 mod address;
+mod crc32c;
 mod error;
 mod field;
 mod forwarding_fee;

@@ -11,6 +11,7 @@ use secp256k1::PublicKey;
 use secp256k1::ecdsa::Signature;
 
 use crate::address::NodeAddresses;
+use crate::crc32c::crc32c;
 use crate::field::{read_length_and_bytes, write_length_and_bytes};
 use crate::forwarding_fee::ForwardingFee;
 use crate::message::message;
@@ -126,6 +127,14 @@ impl ChannelUpdate {
         hash_without_signatures(self, 1)
     }
 
+    /// What `checksums_tlv` says of this update: CRC32C of everything but signature and timestamp (BOLT 7).
+    pub fn checksum(&self) -> u32 {
+        let mut body = Vec::new();
+        self.encode_body_into(&mut body);
+        let (channel, rest) = body[64..].split_at(32 + 8);
+        crc32c([channel, &rest[4..]])
+    }
+
     /// What the sender charges for a forward into this channel.
     pub const fn forwarding_fee(&self) -> ForwardingFee {
         ForwardingFee {
@@ -211,6 +220,25 @@ mod tests {
             ..received
         };
         assert_eq!(verify(&altered), Err(secp256k1::Error::IncorrectSignature));
+    }
+
+    #[test]
+    fn a_checksum_tells_terms_apart_and_neither_time_nor_signature() {
+        let update = ChannelUpdate::generate(&mut Source::new(&[11; 200]));
+        let same_terms = ChannelUpdate {
+            signature: Signature::from_compact(&[1; 64]).unwrap(),
+            timestamp: update.timestamp + 1,
+            ..update.clone()
+        };
+        let other_terms = ChannelUpdate {
+            fee_base_msat: update.fee_base_msat + 1,
+            ..update.clone()
+        };
+        let bytes = update.encode();
+        let without_both = [&bytes[2 + 64..2 + 64 + 40], &bytes[2 + 64 + 44..]].concat();
+        assert_eq!(update.checksum(), crc32c([&without_both[..]]));
+        assert_eq!(same_terms.checksum(), update.checksum());
+        assert_ne!(other_terms.checksum(), update.checksum());
     }
 
     #[test]

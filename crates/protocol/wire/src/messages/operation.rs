@@ -173,3 +173,22 @@ impl fmt::Debug for ChannelReestablish {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::generate::{Generate, Source};
+
+    #[test]
+    fn secrets_are_not_shown() {
+        let tape = &[0x5a; 500];
+        let revocation = format!("{:?}", RevokeAndAck::generate(&mut Source::new(tape)));
+        let reestablish = format!("{:?}", ChannelReestablish::generate(&mut Source::new(tape)));
+        let fulfilment = format!("{:?}", UpdateFulfillHtlc::generate(&mut Source::new(tape)));
+        for shown in [revocation, reestablish, fulfilment] {
+            // 0x5a is 90: neither as a list of bytes, nor in hex behind the channel's id.
+            assert!(!shown.contains("90, 90"), "{shown}");
+            assert_eq!(shown.matches("5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a").count(), 2, "{shown}");
+        }
+    }
+}
