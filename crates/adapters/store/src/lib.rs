@@ -1,7 +1,9 @@
 //! Stores for the journal: each implements [`quittance_journal::Store`].
 //!
+//! - [`embedded`]: the default, one folder on the node's own disk.
 //! - [`memory`]: the twin for simulations and tests. It knows what was synced, and loses, tears, fails and fills up on command.
 //! - [`contract`]: what every store must do, as a suite of checks that each store's tests run.
 
 pub mod contract;
+pub mod embedded;
 pub mod memory;

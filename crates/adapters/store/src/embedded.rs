@@ -1,0 +1,291 @@
+//! The embedded store: one folder, one process, no server; SQLite underneath.
+//!
+//! [`EmbeddedStore::append`] queues; a writer thread takes whatever waits and makes it durable in one transaction with one sync
+//! (group commit). A second thread moves SQLite's own log to its file, so that commits do not wait for that. Whoever waits for
+//! durability takes a [`Watch`] or gives a callback.
+//!
+//! Invariants: one process by lock; nothing is called durable before its sync has returned; after one failure nothing is written
+//! again in this process, and the next one trusts only what it reads back. Why SQLite, and what it costs: `docs/adr/`.
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use quittance_journal::{Batch, Key, KeyRange, Lsn, ReadError, Store, StoreFailed};
+
+use database::{Checkpoint, Database, Place, Syncs};
+use error::io_error;
+use lock::Lock;
+use shared::{Shared, Written};
+
+pub use error::OpenError;
+pub use shared::{Limits, OnDurable};
+
+mod database;
+mod error;
+mod lock;
+mod overlay;
+mod shared;
+
+/// A store in a folder of its own.
+pub struct EmbeddedStore {
+    shared: Arc<Shared>,
+    reader: Mutex<Database>,
+    writer: Option<JoinHandle<()>>,
+    // Released last: until then no other process may come.
+    _lock: Lock,
+}
+
+/// How a store is opened.
+#[derive(Default)]
+pub struct Options {
+    /// What it holds in memory.
+    pub limits: Limits,
+    /// Told, from the writer's thread, that more is durable, or that the store has failed. It must be quick.
+    pub on_durable: Option<OnDurable>,
+}
+
+/// Waits for a store's batches to become durable. Can be cloned, and used on any thread.
+#[derive(Clone)]
+pub struct Watch {
+    shared: Arc<Shared>,
+}
+
+impl EmbeddedStore {
+    /// Makes a new, empty store in `folder`, which is made if need be. Either there is a whole store afterwards, or none.
+    ///
+    /// # Errors
+    /// [`OpenError::Exists`] when there is one already; [`OpenError`] otherwise.
+    pub fn create(folder: &Path, options: Options) -> Result<Self, OpenError> {
+        std::fs::create_dir_all(folder).map_err(|error| io_error(folder, &error))?;
+        let lock = Lock::take(folder)?;
+        let path = folder.join(FILE_NAME);
+        if path.exists() {
+            return Err(OpenError::Exists(folder.to_owned()));
+        }
+        create_whole(folder, &path)?;
+        Self::start(path, lock, options)
+    }
+
+    /// Opens the store in `folder`. All that it holds then is durable.
+    ///
+    /// # Errors
+    /// [`OpenError`], and nothing was changed.
+    pub fn open(folder: &Path, options: Options) -> Result<Self, OpenError> {
+        let path = folder.join(FILE_NAME);
+        if !path.exists() {
+            return Err(OpenError::NotFound(folder.to_owned()));
+        }
+        let lock = Lock::take(folder)?;
+        Self::start(path, lock, options)
+    }
+
+    fn start(path: PathBuf, lock: Lock, options: Options) -> Result<Self, OpenError> {
+        let place = Place::on_system(path);
+        let database = Database::open(&place)?;
+        let shared = Arc::new(Shared::new(database.journal()?, options.limits, options.on_durable));
+        let reader = Mutex::new(Database::open_again(&place)?);
+        let keeper = Database::open_again(&place)?;
+        let started = {
+            let shared = Arc::clone(&shared);
+            let thread = std::thread::Builder::new().name("store-writer".to_owned());
+            thread.spawn(move || run_writer(&shared, database, keeper))
+        };
+        let writer = Some(started.map_err(|error| io_error(&place.path, &error))?);
+        Ok(Self {
+            shared,
+            reader,
+            writer,
+            _lock: lock,
+        })
+    }
+
+    /// A handle to wait with.
+    pub fn watch(&self) -> Watch {
+        Watch {
+            shared: Arc::clone(&self.shared),
+        }
+    }
+
+    /// Closes the store once everything appended is durable, and returns the last batch.
+    ///
+    /// # Errors
+    /// [`StoreFailed`] when the store fails at that, or has failed before.
+    pub fn close(mut self) -> Result<Lsn, StoreFailed> {
+        self.join();
+        self.shared.failure().map_or(Ok(self.shared.durable()), Err)
+    }
+
+    fn join(&mut self) {
+        self.shared.stop();
+        if let Some(writer) = self.writer.take() {
+            // A writer that panicked has failed the store.
+            let _ = writer.join();
+        }
+    }
+}
+
+impl Store for EmbeddedStore {
+    fn append(&mut self, batch: Batch) -> Result<Lsn, StoreFailed> {
+        self.shared.append(batch)
+    }
+
+    fn appended(&self) -> Lsn {
+        self.shared.appended()
+    }
+
+    fn durable(&self) -> Lsn {
+        self.shared.durable()
+    }
+
+    fn failure(&self) -> Option<StoreFailed> {
+        self.shared.failure()
+    }
+
+    fn has_room(&self) -> bool {
+        self.shared.has_room()
+    }
+
+    fn get(&self, key: &Key) -> Result<Option<Vec<u8>>, ReadError> {
+        self.shared
+            .get(key, &self.reader.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn scan(&self, range: &KeyRange, visit: &mut dyn FnMut(Key, Vec<u8>) -> ControlFlow<()>) -> Result<(), ReadError> {
+        let read = |after| {
+            self.shared.read_part(
+                range,
+                after,
+                &self.reader.lock().unwrap_or_else(PoisonError::into_inner),
+            )
+        };
+        visit_parts(read, visit)
+    }
+}
+
+impl Drop for EmbeddedStore {
+    fn drop(&mut self) {
+        self.join();
+    }
+}
+
+impl Watch {
+    /// Waits until batch `lsn` is durable or `timeout` is over, and returns what is durable then.
+    ///
+    /// # Errors
+    /// [`StoreFailed`] when the store fails before that, or has failed.
+    pub fn wait_for(&self, lsn: Lsn, timeout: Duration) -> Result<Lsn, StoreFailed> {
+        self.shared.wait_for(lsn, timeout)
+    }
+
+    /// The last durable batch.
+    pub fn durable(&self) -> Lsn {
+        self.shared.durable()
+    }
+}
+
+impl Place {
+    fn on_system(path: PathBuf) -> Self {
+        Self {
+            path,
+            layer: None,
+            syncs: Syncs::EveryCommit,
+        }
+    }
+}
+
+// The file gets its name only when it is whole and synced.
+fn create_whole(folder: &Path, path: &Path) -> Result<(), OpenError> {
+    let unfinished = folder.join("unfinished.sqlite");
+    for left_over in ["unfinished.sqlite", "unfinished.sqlite-wal", "unfinished.sqlite-shm"] {
+        let left_over = folder.join(left_over);
+        if left_over.exists() {
+            std::fs::remove_file(&left_over).map_err(|error| io_error(&left_over, &error))?;
+        }
+    }
+    drop(Database::create(&Place::on_system(unfinished.clone()))?);
+    let sync = |path: &Path| std::fs::File::open(path).and_then(|file| file.sync_all());
+    sync(&unfinished).map_err(|error| io_error(&unfinished, &error))?;
+    std::fs::rename(&unfinished, path).map_err(|error| io_error(path, &error))?;
+    for log in ["unfinished.sqlite-wal", "unfinished.sqlite-shm"] {
+        // The log was emptied before; without its file it is nothing.
+        let _ = std::fs::remove_file(folder.join(log));
+    }
+    sync(folder).map_err(|error| io_error(folder, &error))
+}
+
+fn visit_parts(
+    read: impl Fn(Option<Key>) -> Result<shared::Part, ReadError>,
+    visit: &mut dyn FnMut(Key, Vec<u8>) -> ControlFlow<()>,
+) -> Result<(), ReadError> {
+    let mut after = None;
+    loop {
+        let part = read(after)?;
+        for (key, record) in part.records {
+            if visit(key, record).is_break() {
+                return Ok(());
+            }
+        }
+        after = part.end;
+        if after.is_none() {
+            return Ok(());
+        }
+    }
+}
+
+fn run_writer(shared: &Arc<Shared>, mut database: Database, keeper: Database) {
+    let _guard = FailOnPanic(shared);
+    let (wake, woken) = sync_channel(1);
+    std::thread::scope(|threads| {
+        threads.spawn(move || run_keeper(shared, &keeper, woken));
+        write_groups(shared, &mut database, wake);
+    });
+}
+
+fn write_groups(shared: &Shared, database: &mut Database, wake_keeper: SyncSender<()>) {
+    while let Some(group) = shared.next_group() {
+        match shared.write_group(database, &group) {
+            Ok(Written::GroupOnly) => {}
+            Ok(Written::WithMove) => match wake_keeper.try_send(()) {
+                // A full channel means that the keeper is about to look anyway.
+                Ok(()) | Err(TrySendError::Full(())) => {}
+                Err(TrySendError::Disconnected(())) => return,
+            },
+            Err(_) => return,
+        }
+    }
+}
+
+// Moves SQLite's log to its file while the writer goes on. Only when the log has outgrown its bound must the writer wait.
+fn run_keeper(shared: &Shared, keeper: &Database, woken: Receiver<()>) {
+    let mut how = Checkpoint::Passive;
+    while woken.recv().is_ok() && shared.failure().is_none() {
+        match keeper.checkpoint(how) {
+            Ok(state) if state.frames - state.checkpointed > LOG_FRAMES_MAX => how = Checkpoint::Restart,
+            Ok(_) => how = Checkpoint::Passive,
+            Err(error) => return shared.fail(error::store_failed(&error)),
+        }
+    }
+}
+
+struct FailOnPanic<'a>(&'a Shared);
+
+impl Drop for FailOnPanic<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0
+                .fail(StoreFailed::Io("the store's writer has panicked".to_owned()));
+        }
+    }
+}
+
+const FILE_NAME: &str = "journal.sqlite";
+
+/// Frames of 4 KiB that wait in SQLite's log before the writer is made to wait: 64 MiB.
+const LOG_FRAMES_MAX: i64 = 16_384;
+
+#[cfg(test)]
+mod tests;

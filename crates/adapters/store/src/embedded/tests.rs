@@ -1,0 +1,227 @@
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::*;
+use crate::contract::{self, Subject, history_batch};
+use quittance_journal::{EventNumber, Rows};
+use tempfile::TempDir;
+
+/// Stores in a folder of their own, with limits low enough for every path to be taken.
+struct Embedded {
+    folder: TempDir,
+    limits: Limits,
+}
+
+impl Embedded {
+    fn new(limits: Limits) -> Self {
+        Self {
+            folder: TempDir::new().unwrap(),
+            limits,
+        }
+    }
+
+    fn options(&self) -> Options {
+        Options {
+            limits: self.limits,
+            on_durable: None,
+        }
+    }
+
+    fn open(&self) -> EmbeddedStore {
+        EmbeddedStore::open(self.folder.path(), self.options()).unwrap()
+    }
+}
+
+impl Subject for Embedded {
+    type Store = EmbeddedStore;
+
+    fn create(&mut self) -> EmbeddedStore {
+        self.folder = TempDir::new().unwrap();
+        EmbeddedStore::create(self.folder.path(), self.options()).unwrap()
+    }
+
+    fn sync(&mut self, store: &mut EmbeddedStore) {
+        let last = store.appended();
+        assert_eq!(store.watch().wait_for(last, Duration::from_secs(30)), Ok(last));
+    }
+
+    fn reopen(&mut self, store: EmbeddedStore) -> EmbeddedStore {
+        store.close().unwrap();
+        self.open()
+    }
+
+    // A process that dies leaves its files as they are: a copy of them is what the next one finds.
+    fn crash(&mut self, store: EmbeddedStore) -> EmbeddedStore {
+        let copy = TempDir::new().unwrap();
+        for entry in std::fs::read_dir(self.folder.path()).unwrap() {
+            let path = entry.unwrap().path();
+            std::fs::copy(&path, copy.path().join(path.file_name().unwrap())).unwrap();
+        }
+        drop(store);
+        self.folder = copy;
+        self.open()
+    }
+}
+
+const LIMITS: Limits = Limits {
+    waiting_max: 4_096,
+    kept: 20,
+    moved_at_once: 7,
+    kept_bytes: 100_000,
+};
+
+fn event(number: u64) -> Batch {
+    let mut batch = Batch::new();
+    batch.put(Key::Event(EventNumber(number)), 1, b"event");
+    batch
+}
+
+#[test]
+fn keeps_the_contract() {
+    contract::check_all(&mut Embedded::new(LIMITS));
+    contract::check_all(&mut Embedded::new(Limits::default()));
+}
+
+#[test]
+fn one_sync_serves_all_that_waits_and_every_advance_is_told() {
+    let folder = TempDir::new().unwrap();
+    let calls = Arc::new(AtomicU64::new(0));
+    let told = Arc::clone(&calls);
+    let options = Options {
+        limits: Limits::default(),
+        on_durable: Some(Box::new(move |durable| {
+            assert!(durable.is_ok());
+            told.fetch_add(1, Ordering::SeqCst);
+        })),
+    };
+    let mut store = EmbeddedStore::create(folder.path(), options).unwrap();
+    for number in 1..=500 {
+        store.append(history_batch(number)).unwrap();
+    }
+    assert_eq!(store.close(), Ok(Lsn(500)));
+    let groups = calls.load(Ordering::SeqCst);
+    assert!((1..100).contains(&groups), "500 batches took {groups} syncs");
+}
+
+#[test]
+fn a_second_process_is_kept_out_and_told_by_whom() {
+    let folder = TempDir::new().unwrap();
+    let first = EmbeddedStore::create(folder.path(), Options::default()).unwrap();
+    let Err(OpenError::Locked { path, holder }) = EmbeddedStore::open(folder.path(), Options::default()) else {
+        panic!("the store is in use");
+    };
+    assert_eq!(path, folder.path());
+    assert!(
+        holder.starts_with(&format!("process {} (", std::process::id())),
+        "{holder}"
+    );
+    drop(first);
+    EmbeddedStore::open(folder.path(), Options::default()).unwrap();
+}
+
+#[test]
+fn a_store_is_made_once_and_never_made_up() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().to_owned();
+    let opened = EmbeddedStore::open(&path, Options::default());
+    assert_eq!(opened.err(), Some(OpenError::NotFound(path.clone())));
+    // What an interrupted creation leaves behind.
+    std::fs::write(path.join("unfinished.sqlite"), b"half").unwrap();
+    drop(EmbeddedStore::create(&path, Options::default()).unwrap());
+    let again = EmbeddedStore::create(&path, Options::default());
+    assert_eq!(again.err(), Some(OpenError::Exists(path)));
+}
+
+#[test]
+fn foreign_and_newer_files_are_named_as_such_and_left_alone() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join(FILE_NAME);
+    let open = || EmbeddedStore::open(folder.path(), Options::default()).err().unwrap();
+    std::fs::write(&file, "this is not a database, but a letter ".repeat(100)).unwrap();
+    assert!(matches!(open(), OpenError::Foreign { .. }), "{}", open());
+
+    std::fs::remove_file(&file).unwrap();
+    rusqlite::Connection::open(&file)
+        .unwrap()
+        .execute_batch("CREATE TABLE t(x)")
+        .unwrap();
+    let before = std::fs::read(&file).unwrap();
+    assert!(matches!(open(), OpenError::Foreign { .. }), "{}", open());
+    assert!(std::fs::read(&file).unwrap() == before, "a foreign file is not touched");
+
+    std::fs::remove_file(&file).unwrap();
+    drop(EmbeddedStore::create(folder.path(), Options::default()).unwrap());
+    rusqlite::Connection::open(&file)
+        .unwrap()
+        .execute_batch("PRAGMA user_version=2")
+        .unwrap();
+    let newer = OpenError::Newer {
+        path: file,
+        found: 2,
+        known: 1,
+    };
+    assert_eq!(open(), newer);
+}
+
+#[test]
+fn a_damaged_batch_is_named_not_skipped() {
+    let folder = TempDir::new().unwrap();
+    let mut store = EmbeddedStore::create(folder.path(), Options::default()).unwrap();
+    (1..=5).for_each(|number| assert_eq!(store.append(event(number)), Ok(Lsn(number))));
+    store.close().unwrap();
+    let tamper = |statement| {
+        let connection = rusqlite::Connection::open(folder.path().join(FILE_NAME)).unwrap();
+        connection.execute_batch(statement).unwrap();
+    };
+    let open = || match EmbeddedStore::open(folder.path(), Options::default()) {
+        Err(OpenError::Damaged { detail, .. }) => detail,
+        Err(other) => panic!("{other}"),
+        Ok(_) => panic!("the store is damaged"),
+    };
+    tamper("UPDATE journal SET batch = CAST(x'00' || substr(batch, 2) AS BLOB) WHERE lsn = 3");
+    assert!(open().starts_with("batch 3: its checksum is"), "{}", open());
+    tamper("DELETE FROM journal WHERE lsn = 3");
+    assert_eq!(open(), "batch 4 follows batch 2");
+    tamper("INSERT INTO record SELECT x'01', batch FROM journal LIMIT 1; DELETE FROM journal");
+    assert_eq!(open(), "there are records, but the journal that wrote them is empty");
+}
+
+#[test]
+fn a_driver_that_ignores_that_there_is_no_room_is_stopped() {
+    let limits = Limits {
+        waiting_max: 2,
+        ..LIMITS
+    };
+    let shared = Shared::new(Vec::new(), limits, None);
+    let mut room = Vec::new();
+    for number in 1..=4 {
+        room.push(shared.has_room());
+        assert_eq!(shared.append(event(number)), Ok(Lsn(number)));
+    }
+    assert_eq!(room, [true, true, false, false]);
+    let overrun = StoreFailed::Overrun { waiting: 4 };
+    assert_eq!(shared.append(event(5)), Err(overrun.clone()));
+    assert_eq!((shared.failure(), shared.next_group()), (Some(overrun), None));
+}
+
+#[test]
+fn reads_agree_with_the_rows_at_every_step_of_a_batchs_way() {
+    let mut subject = Embedded::new(LIMITS);
+    let mut store = subject.create();
+    let mut rows = Rows::new();
+    for number in 1..=300 {
+        let batch = history_batch(number);
+        rows.apply(batch.clone());
+        store.append(batch).unwrap();
+        if number % 7 == 0 {
+            let read: Rows = store.read(&KeyRange::all()).unwrap().into_iter().collect();
+            assert!(
+                read == rows,
+                "at batch {number}, of which {} are durable",
+                store.durable().0
+            );
+        }
+    }
+    for (key, record) in rows.iter() {
+        assert_eq!(store.get(key).unwrap().as_ref(), Some(record));
+    }
+}
