@@ -10,6 +10,7 @@
 
 mod claim;
 mod claim_transaction;
+pub mod closing;
 mod commitment;
 mod commitment_scripts;
 pub mod fees;
@@ -22,14 +23,17 @@ pub mod ordering;
 pub mod scripts;
 mod second_stage;
 mod secrets;
+mod shutdown_script;
 mod sighash;
 pub mod signing;
+mod simple_close;
 mod spends;
 mod terms;
 mod verification;
 
 pub use claim::{ClaimInput, ClaimKey, KeyPath, SecondStageTerms, WitnessForm};
 pub use claim_transaction::{ClaimTransaction, IncompatibleClaims};
+pub use closing::{ClosingError, ClosingShare, ClosingShares, ClosingTransaction, InvalidClosingSignature};
 pub use commitment::{CommitmentOutput, CommitmentTransaction, OpenerCannotAfford, OutputRole};
 pub use commitment_scripts::CommitmentScripts;
 pub use format::{ANCHOR_DELAY_BLOCKS, ANCHOR_VALUE, CommitmentFormat, HTLC_OUTPUT_WEIGHT, SHARED_ANCHOR_VALUE_MAX};
@@ -39,6 +43,8 @@ pub use second_stage::HtlcOutput;
 pub use secrets::{
     CommitmentSeed, InvalidSecret, InvalidSecretStore, PerCommitmentSecret, SecretMismatch, SecretStore,
 };
+pub use shutdown_script::{InvalidShutdownScript, ShutdownForms, ShutdownScript, dust_threshold};
+pub use simple_close::{MissingVariant, SimpleClose, SimpleCloseVariant};
 pub use spends::{RevokedCommitment, WrongSecret};
 pub use terms::{ChannelTerms, CommitmentContents, Htlc, HtlcDirection, Party, Role, SideTerms};
 pub use verification::{CommitmentSignatures, InvalidSignatures, VerificationJob};

@@ -10,7 +10,10 @@ use bitcoin::Transaction;
 use secp256k1::{Message, PublicKey, SECP256K1, Scalar, SecretKey, ecdsa};
 
 use crate::keys::{NEVER_DEGENERATE, key_tweak};
-use crate::{ChannelPublicKeys, ClaimInput, ClaimTransaction, CommitmentSignatures, CommitmentTransaction, KeyPath};
+use crate::{
+    ChannelPublicKeys, ClaimInput, ClaimTransaction, ClosingTransaction, CommitmentSignatures, CommitmentTransaction,
+    KeyPath,
+};
 
 /// The private keys behind one side's [`ChannelPublicKeys`]. They are not shown by `Debug` and are erased on drop.
 #[derive(Clone)]
@@ -81,6 +84,11 @@ impl ChannelSecretKeys {
             KeyPath::Htlc(point) => derive_private_key(&self.htlc_basepoint, point),
             KeyPath::Revocation(secret) => derive_revocation_private_key(&self.revocation_basepoint, secret),
         }
+    }
+
+    /// Signs a closing transaction with the funding key.
+    pub fn sign_closing(&self, closing: &ClosingTransaction) -> ecdsa::Signature {
+        sign(&closing.sighash(), &self.funding)
     }
 
     /// Signs our own commitment, to broadcast it. Never call this for one that was revoked.
