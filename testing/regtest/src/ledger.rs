@@ -6,6 +6,7 @@
 //!
 //! Start at [`Ledger::accept_block`].
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -45,11 +46,17 @@ impl Default for ChainParameters {
 pub struct Ledger {
     parameters: ChainParameters,
     blocks: BTreeMap<BlockHash, StoredBlock>,
+    children: BTreeMap<BlockHash, Vec<BlockHash>>,
+    /// The blocks not known to be invalid, the best one last.
+    valid: BTreeSet<Rank>,
     active: Vec<BlockHash>,
     coins: BTreeMap<OutPoint, Coin>,
     confirmed: BTreeMap<Txid, u32>,
     spends: BTreeMap<OutPoint, Txid>,
 }
+
+/// More work first, and among equals the earlier block: height, order of arrival, hash.
+type Rank = (u32, Reverse<u64>, BlockHash);
 
 #[derive(Clone, Debug)]
 struct StoredBlock {
@@ -60,6 +67,12 @@ struct StoredBlock {
     invalid: bool,
     /// The outputs this block spent, in order; filled while it is part of the active chain.
     undo: Vec<(OutPoint, Coin)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Validity {
+    Valid,
+    Invalid,
 }
 
 /// How the active chain changed.
@@ -87,6 +100,8 @@ impl Ledger {
         Self {
             parameters,
             blocks: BTreeMap::from([(hash, stored)]),
+            children: BTreeMap::new(),
+            valid: BTreeSet::from([(0, Reverse(0), hash)]),
             active: vec![hash],
             coins: BTreeMap::new(),
             confirmed: BTreeMap::new(),
@@ -119,17 +134,7 @@ impl Ledger {
         if block.header.time <= self.median_time_past_of(&block.header.prev_blockhash) {
             return Err(Reason::TimeTooOld.into());
         }
-        let sequence = self.blocks.len() as u64;
-        self.blocks.insert(
-            hash,
-            StoredBlock {
-                block: Arc::new(block),
-                height,
-                sequence,
-                invalid: false,
-                undo: Vec::new(),
-            },
-        );
+        self.store(hash, block, height);
         if self.blocks[&hash].block.header.prev_blockhash == self.tip_hash() {
             // The usual case: no other branch can have become better.
             if let Err(rejected) = self.connect(&hash, scripts) {
@@ -144,7 +149,14 @@ impl Ledger {
         }
         let (change, failure) = self.activate_best_branch(scripts);
         match failure {
-            Some((failed, rejected)) if failed == hash => Err(rejected),
+            Some((failed, rejected)) if failed == hash => {
+                assert_eq!(
+                    change,
+                    ChainChange::default(),
+                    "a branch that fails at its end was no better before"
+                );
+                Err(rejected)
+            }
             _ => Ok(change),
         }
     }
@@ -160,15 +172,14 @@ impl Ledger {
 
     /// Forgives a block, its ancestors and its descendants, and follows the best branch.
     pub fn reconsider(&mut self, hash: &BlockHash, scripts: &mut ScriptVerifier) -> ChainChange {
+        let mut forgiven = self.descendants(hash);
         let mut ancestor = *hash;
-        while let Some(stored) = self.blocks.get_mut(&ancestor).filter(|stored| stored.invalid) {
-            stored.invalid = false;
+        while let Some(stored) = self.blocks.get(&ancestor).filter(|stored| stored.invalid) {
+            forgiven.push(ancestor);
             ancestor = stored.block.header.prev_blockhash;
         }
-        for descendant in self.descendants(hash) {
-            if let Some(stored) = self.blocks.get_mut(&descendant) {
-                stored.invalid = false;
-            }
+        for block in forgiven {
+            self.set_validity(&block, Validity::Valid);
         }
         self.activate_best_branch(scripts).0
     }
@@ -274,7 +285,7 @@ impl Ledger {
         let mut connected: Vec<Arc<Block>> = Vec::new();
         let mut failure = None;
         loop {
-            let best = self.best_block();
+            let (_, _, best) = *self.valid.last().expect("the genesis block is valid");
             let branch = self.branch_to(&best);
             let fork_height = self.blocks[&branch[0]].height;
             while self.height() > fork_height {
@@ -320,21 +331,21 @@ impl Ledger {
         )
     }
 
-    /// The valid block with most work; the active tip if none has more.
-    fn best_block(&self) -> BlockHash {
-        let tip = self.tip_hash();
-        let rank = |hash: &BlockHash| {
-            let stored = &self.blocks[hash];
-            (stored.height, std::cmp::Reverse(stored.sequence))
-        };
-        let candidates = self
-            .blocks
-            .iter()
-            .filter(|(_, stored)| !stored.invalid)
-            .map(|(hash, _)| *hash);
-        let best = candidates.max_by_key(rank).expect("the genesis block is valid");
-        let tip_is_as_good = !self.blocks[&tip].invalid && self.blocks[&tip].height >= self.blocks[&best].height;
-        if tip_is_as_good { tip } else { best }
+    fn store(&mut self, hash: BlockHash, block: Block, height: u32) {
+        let sequence = self.blocks.len() as u64;
+        self.children.entry(block.header.prev_blockhash).or_default().push(hash);
+        self.valid.insert((height, Reverse(sequence), hash));
+        let block = Arc::new(block);
+        self.blocks.insert(
+            hash,
+            StoredBlock {
+                block,
+                height,
+                sequence,
+                invalid: false,
+                undo: Vec::new(),
+            },
+        );
     }
 
     /// The way from the active chain to a block: the fork point first, the block last.
@@ -347,27 +358,31 @@ impl Ledger {
         branch
     }
 
-    fn descendants(&self, hash: &BlockHash) -> BTreeSet<BlockHash> {
-        let mut found = BTreeSet::from([*hash]);
-        let mut by_height: Vec<(u32, BlockHash)> = self
-            .blocks
-            .iter()
-            .map(|(hash, stored)| (stored.height, *hash))
-            .collect();
-        by_height.sort_unstable();
-        for (_, candidate) in by_height {
-            if found.contains(&self.blocks[&candidate].block.header.prev_blockhash) {
-                found.insert(candidate);
-            }
+    /// A block and all that build on it.
+    fn descendants(&self, hash: &BlockHash) -> Vec<BlockHash> {
+        let mut found = vec![*hash];
+        let mut next = 0;
+        while next < found.len() {
+            found.extend(self.children.get(&found[next]).into_iter().flatten());
+            next += 1;
         }
         found
     }
 
     fn mark_invalid(&mut self, hash: &BlockHash) {
         for descendant in self.descendants(hash) {
-            if let Some(stored) = self.blocks.get_mut(&descendant) {
-                stored.invalid = true;
-            }
+            self.set_validity(&descendant, Validity::Invalid);
+        }
+    }
+
+    fn set_validity(&mut self, hash: &BlockHash, validity: Validity) {
+        if let Some(stored) = self.blocks.get_mut(hash) {
+            let rank = (stored.height, Reverse(stored.sequence), *hash);
+            match validity {
+                Validity::Valid => self.valid.insert(rank),
+                Validity::Invalid => self.valid.remove(&rank),
+            };
+            stored.invalid = validity == Validity::Invalid;
         }
     }
 

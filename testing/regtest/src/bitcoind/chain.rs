@@ -369,7 +369,10 @@ impl Chain for BitcoindChain {
         self.call("setmocktime", &json!([time]));
         // A bad header is told apart only here; `submitblock` calls it inconclusive.
         self.try_call("submitheader", &json!([serialize_hex(&block.header)]))
-            .map_err(|error| Rejected::from(error.message.as_str()))?;
+            .map_err(|error| match error.message.as_str() {
+                unknown if unknown.starts_with("Must submit previous header") => Reason::PreviousBlockUnknown.into(),
+                reason => Rejected::from(reason),
+            })?;
         match self.call("submitblock", &json!([serialize_hex(block)])) {
             Value::Null => Ok(()),
             // Valid, and not on the best branch.

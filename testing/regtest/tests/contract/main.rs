@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "a story that goes wrong ends there")]
 
 mod bitcoind;
+mod blocks;
 mod locks;
 mod mining;
 mod packages;
@@ -39,6 +40,7 @@ pub(crate) use stories;
 /// Every story there is, by name.
 fn all_stories<C: quittance_regtest::Chain>() -> Vec<(&'static str, world::Story<C>)> {
     let stories = [
+        blocks::all(),
         locks::all(),
         mining::all(),
         packages::all(),
