@@ -10,10 +10,11 @@ use secp256k1::{PublicKey, SecretKey};
 
 use crate::blinded_path::next_path_key;
 use crate::packet::OVERHEAD;
+use crate::peel::peel_at;
 use crate::recipient_data::value;
 use crate::{
     BlindedPath, CreateError, MAX_AREA, NextHop, NodeKey, OnionError, OnionHop, OnionPacket, PAYMENT_AREA,
-    PacketTooShort, PathNode, RecipientData, RecipientDataError, create_blinded_path, create_onion, peel,
+    PacketTooShort, PathNode, RecipientData, RecipientDataError, create_blinded_path, create_onion,
 };
 
 /// What a message says to its recipient.
@@ -171,8 +172,9 @@ pub fn open_message(
 ) -> Result<OpenedMessage, IgnoredMessage> {
     let packet = OnionPacket::from_bytes(message.onion_message_packet.clone())?;
     let blinding = node.agree(&message.path_key);
-    let secret = node.agree_blinded(&packet, &blinding)?;
-    let peeled = peel(&packet, &secret, &[])?;
+    let packet_key = packet.public_key()?;
+    let secret = node.agree_blinded(&packet_key, &blinding)?;
+    let peeled = peel_at(&packet, &packet_key, &secret, &[])?;
     let (contents, sealed) = MessageContents::decode(&peeled.payload, known)?;
     let data = RecipientData::open(sealed.ok_or(IgnoredMessage::NoRecipientData)?, &blinding)?;
     if !data.features_are_known() {

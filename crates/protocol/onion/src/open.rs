@@ -4,7 +4,7 @@ use quittance_primitives::PaymentHash;
 use secp256k1::{PublicKey, SecretKey};
 
 use crate::payload_records::record;
-use crate::peel::{blinded_packet_key, blinded_secret_key, peel};
+use crate::peel::{blinded_packet_key, blinded_secret_key, peel_at};
 use crate::{
     Blinding, Failure, FailureCode, IncomingHtlc, OnionError, OnionHash, OnionPacket, Payload, PayloadRecords,
     SharedSecret, judge_payload,
@@ -18,9 +18,9 @@ pub trait NodeKey {
     /// The ECDH of our blinded key with a packet's ephemeral key. A node that can tweak its key does this with one multiplication less.
     ///
     /// # Errors
-    /// [`OnionError::UnknownVersion`], [`OnionError::InvalidKey`].
-    fn agree_blinded(&self, packet: &OnionPacket, blinding: &SharedSecret) -> Result<SharedSecret, OnionError> {
-        Ok(self.agree(&blinded_packet_key(packet, blinding)?))
+    /// [`OnionError::InvalidKey`], with a probability of 2^-128.
+    fn agree_blinded(&self, packet_key: &PublicKey, blinding: &SharedSecret) -> Result<SharedSecret, OnionError> {
+        Ok(self.agree(&blinded_packet_key(packet_key, blinding)?))
     }
 }
 
@@ -85,17 +85,16 @@ pub fn open_onion(
         path_key,
         secret: node.agree(&path_key),
     });
+    let unreadable = |error| Refusal::of_unreadable(error, outside, hash());
+    let packet_key = packet.public_key().map_err(unreadable)?;
     let secret = match &blinding {
-        Some(blinding) => node.agree_blinded(packet, &blinding.secret),
-        None => packet.public_key().map(|point| node.agree(&point)),
+        Some(blinding) => node.agree_blinded(&packet_key, &blinding.secret).map_err(unreadable)?,
+        None => node.agree(&packet_key),
     };
-    let secret = secret.map_err(|error| Refusal::of_unreadable(error, outside, hash()))?;
-    let peeled = peel(packet, &secret, &payment_hash.0).map_err(|error| match error {
+    let peeled = peel_at(packet, &packet_key, &secret, &payment_hash.0).map_err(|error| match error {
         // The HMAC was right, so the secret is too, and the origin can be told.
         OnionError::InvalidPayloadLength => outside.refuse(Failure::of_onion(error, hash()), &secret, hash()),
-        OnionError::UnknownVersion(_) | OnionError::InvalidKey | OnionError::InvalidHmac => {
-            Refusal::of_unreadable(error, outside, hash())
-        }
+        OnionError::UnknownVersion(_) | OnionError::InvalidKey | OnionError::InvalidHmac => unreadable(error),
     })?;
 
     let role = match outside {
@@ -163,8 +162,7 @@ impl NodeKey for SecretKey {
         SharedSecret::agree(point, self)
     }
 
-    fn agree_blinded(&self, packet: &OnionPacket, blinding: &SharedSecret) -> Result<SharedSecret, OnionError> {
-        let point = packet.public_key()?;
-        Ok(SharedSecret::agree(&point, &blinded_secret_key(self, blinding)?))
+    fn agree_blinded(&self, packet_key: &PublicKey, blinding: &SharedSecret) -> Result<SharedSecret, OnionError> {
+        Ok(SharedSecret::agree(packet_key, &blinded_secret_key(self, blinding)?))
     }
 }

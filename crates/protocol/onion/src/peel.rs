@@ -44,7 +44,16 @@ pub enum OnionError {
 /// # Errors
 /// [`OnionError`]. Before the HMAC was found to match, nothing of the packet is believed.
 pub fn peel(packet: &OnionPacket, secret: &SharedSecret, associated_data: &[u8]) -> Result<Peeled, OnionError> {
-    let public_key = packet.public_key()?;
+    peel_at(packet, &packet.public_key()?, secret, associated_data)
+}
+
+/// As [`peel`], with the packet's ephemeral key, which takes a square root to parse.
+pub(crate) fn peel_at(
+    packet: &OnionPacket,
+    public_key: &PublicKey,
+    secret: &SharedSecret,
+    associated_data: &[u8],
+) -> Result<Peeled, OnionError> {
     let area = packet.area();
     let expected = hmac(&*secret.key(KeyType::Mu), &[area, associated_data]);
     if !bool::from(expected.ct_eq(&packet.hmac())) {
@@ -64,7 +73,7 @@ pub fn peel(packet: &OnionPacket, secret: &SharedSecret, associated_data: &[u8])
     payloads.copy_within(shift.., 0);
     payloads[kept..].fill(0);
     stream.apply_keystream(&mut payloads[kept..]);
-    let next_key = secret.next_point(&public_key).ok_or(OnionError::InvalidKey)?;
+    let next_key = secret.next_point(public_key).ok_or(OnionError::InvalidKey)?;
     Ok(Peeled {
         payload,
         next: Some(OnionPacket::assemble(&next_key, &payloads, &next_hmac)),
@@ -94,8 +103,9 @@ pub fn peel_with_key(
     node_secret: &SecretKey,
     associated_data: &[u8],
 ) -> Result<(SharedSecret, Peeled), OnionError> {
-    let secret = SharedSecret::agree(&packet.public_key()?, node_secret);
-    let peeled = peel(packet, &secret, associated_data)?;
+    let public_key = packet.public_key()?;
+    let secret = SharedSecret::agree(&public_key, node_secret);
+    let peeled = peel_at(packet, &public_key, &secret, associated_data)?;
     Ok((secret, peeled))
 }
 
@@ -114,10 +124,9 @@ pub fn blinded_secret_key(node_secret: &SecretKey, blinding: &SharedSecret) -> R
 /// the same as with [`blinded_secret_key`], at the price of one more multiplication.
 ///
 /// # Errors
-/// [`OnionError::UnknownVersion`], [`OnionError::InvalidKey`].
-pub fn blinded_packet_key(packet: &OnionPacket, blinding: &SharedSecret) -> Result<PublicKey, OnionError> {
-    packet
-        .public_key()?
+/// [`OnionError::InvalidKey`], with a probability of 2^-128.
+pub fn blinded_packet_key(packet_key: &PublicKey, blinding: &SharedSecret) -> Result<PublicKey, OnionError> {
+    packet_key
         .mul_tweak(SECP256K1, &blinding_tweak(blinding)?)
         .map_err(|_| OnionError::InvalidKey)
 }

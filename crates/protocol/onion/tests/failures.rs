@@ -1,0 +1,266 @@
+//! Failures on their way back: who is blamed, whatever happens to the packet.
+
+mod route;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use quittance_onion::{
+    ATTRIBUTED_HOPS, AttributionData, Failure, FailureSource, HoldTime, ReturnPacket, ReturnReport, SharedSecret,
+    session_secrets,
+};
+use quittance_primitives::{BlockHeight, MilliSatoshi};
+use route::{node_id, session_key};
+
+fn secrets(hops: usize) -> Vec<SharedSecret> {
+    let route: Vec<_> = (0..hops).map(node_id).collect();
+    session_secrets(&session_key(), &route).expect("a usable session key")
+}
+
+fn message() -> Vec<u8> {
+    Failure::IncorrectOrUnknownPaymentDetails {
+        htlc: MilliSatoshi(1_000),
+        height: BlockHeight(800_000),
+    }
+    .encode()
+}
+
+fn held(hop: usize) -> HoldTime {
+    HoldTime(u32::try_from(hop).expect("few hops") + 1)
+}
+
+/// The packet as it leaves hop 0, made at `source`; `on_the_way(hop, packet)` may tamper with it before `hop` wraps it.
+fn returned(
+    secrets: &[SharedSecret],
+    source: usize,
+    mut on_the_way: impl FnMut(usize, ReturnPacket) -> ReturnPacket,
+) -> ReturnPacket {
+    let made = ReturnPacket::create(&secrets[source], &message(), Some(held(source)));
+    (0..source).rev().fold(made, |packet, hop| {
+        on_the_way(hop, packet).wrap(&secrets[hop], Some(held(hop)))
+    })
+}
+
+#[test]
+fn a_failure_is_attributed_to_the_hop_that_made_it_and_all_hold_times_are_read() {
+    for hops in [1, 2, 5, 20, 21, 27] {
+        let secrets = secrets(hops);
+        for source in 0..hops {
+            let expected = ReturnReport {
+                source: FailureSource::Hop {
+                    hop: source,
+                    message: message(),
+                },
+                hold_times: (0..=source).take(ATTRIBUTED_HOPS).map(held).collect(),
+            };
+            assert_eq!(
+                returned(&secrets, source, |_, packet| packet).read(&secrets),
+                expected,
+                "{source} of {hops}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_hop_that_garbles_the_packet_or_its_data_is_named_with_its_neighbour() {
+    let secrets = secrets(6);
+    let garblings: [fn(&mut ReturnPacket); 4] = [
+        |packet| packet.reason[40] ^= 1,
+        |packet| packet.reason.truncate(100),
+        |packet| packet.reason.clear(),
+        |packet| packet.reason.push(0),
+    ];
+    for garble in garblings {
+        for by in 0..5 {
+            let report = returned(&secrets, 5, |hop, mut packet| {
+                if hop == by {
+                    garble(&mut packet);
+                }
+                packet
+            })
+            .read(&secrets);
+            // What hop `by` signs is what it passes on, so the first that does not match is what its downstream neighbour signed.
+            assert_eq!(report.source, FailureSource::GarbledAt { hop: by + 1 });
+            assert_eq!(report.hold_times, (0..=by).map(held).collect::<Vec<_>>());
+        }
+    }
+}
+
+#[test]
+fn the_last_hop_is_named_when_it_makes_a_packet_that_is_none() {
+    let secrets = secrets(3);
+    let nonsense = ReturnPacket {
+        reason: vec![9; 292],
+        attribution: None,
+    };
+    let packet = (0..3)
+        .rev()
+        .fold(nonsense, |packet, hop| packet.wrap(&secrets[hop], Some(held(hop))));
+    let report = packet.read(&secrets);
+    assert_eq!(report.source, FailureSource::GarbledAt { hop: 2 });
+    assert_eq!(report.hold_times.len(), 3);
+}
+
+#[test]
+fn without_attribution_data_a_garbled_packet_has_no_author() {
+    let secrets = secrets(4);
+    let mut packet = (0..4)
+        .rev()
+        .skip(1)
+        .fold(ReturnPacket::create(&secrets[3], &message(), None), |packet, hop| {
+            packet.wrap(&secrets[hop], None)
+        });
+    let whole = packet.clone().read(&secrets);
+    assert_eq!(
+        whole,
+        ReturnReport {
+            source: FailureSource::Hop {
+                hop: 3,
+                message: message()
+            },
+            hold_times: vec![]
+        }
+    );
+    packet.reason[0] ^= 1;
+    assert_eq!(
+        packet.read(&secrets),
+        ReturnReport {
+            source: FailureSource::Unknown,
+            hold_times: vec![]
+        }
+    );
+}
+
+#[test]
+fn hold_times_reach_as_far_as_every_hop_supports_them() {
+    let secrets = secrets(5);
+    // Hop 2 passes the packet on without attribution data; hop 1 starts it afresh.
+    let packet = returned(&secrets, 4, |_, packet| packet);
+    assert_eq!(packet.read(&secrets).hold_times.len(), 5);
+    let packet = (0..4).rev().fold(
+        ReturnPacket::create(&secrets[4], &message(), Some(held(4))),
+        |packet, hop| packet.wrap(&secrets[hop], (hop != 2).then_some(held(hop))),
+    );
+    assert_eq!(
+        packet.read(&secrets),
+        ReturnReport {
+            source: FailureSource::Hop {
+                hop: 4,
+                message: message()
+            },
+            hold_times: vec![held(0), held(1)],
+        }
+    );
+}
+
+#[test]
+fn spoiled_attribution_data_does_not_hide_a_readable_failure() {
+    let secrets = secrets(5);
+    let spoil = |hop, mut packet: ReturnPacket| {
+        if hop == 1 {
+            let mut bytes = packet.attribution.expect("attribution data").into_bytes();
+            // Of hop 2's HMACs, the one for a hop two places before the end: the others say nothing on this route.
+            bytes[80 + (19 - 2) * 4] ^= 1;
+            packet.attribution = Some(AttributionData::from_bytes(bytes));
+        }
+        packet
+    };
+    let report = returned(&secrets, 4, spoil).read(&secrets);
+    assert_eq!(
+        report.source,
+        FailureSource::Hop {
+            hop: 4,
+            message: message()
+        }
+    );
+    assert_eq!(report.hold_times, [held(0), held(1)]);
+}
+
+#[test]
+fn a_lie_about_another_hops_hold_time_exposes_the_liar() {
+    let secrets = secrets(5);
+    let lie = |hop, mut packet: ReturnPacket| {
+        if hop == 2 {
+            let mut bytes = packet.attribution.expect("attribution data").into_bytes();
+            bytes[3] ^= 1;
+            packet.attribution = Some(AttributionData::from_bytes(bytes));
+        }
+        packet
+    };
+    assert_eq!(
+        returned(&secrets, 4, lie).read(&secrets).hold_times,
+        [held(0), held(1), held(2)]
+    );
+}
+
+#[test]
+fn a_fulfilment_tells_every_hop_s_hold_time() {
+    for hops in [1, 5, 20, 25] {
+        let secrets = secrets(hops);
+        let mut data = None;
+        for hop in (0..hops).rev() {
+            data = Some(AttributionData::of_fulfilment(data, &secrets[hop], held(hop)));
+        }
+        let data = data.expect("at least one hop");
+        let read: Vec<_> = (0..hops).take(ATTRIBUTED_HOPS).map(held).collect();
+        assert_eq!(data.clone().read_fulfilment(&secrets), read);
+        let mut bytes = data.into_bytes();
+        bytes[919] ^= 1;
+        let spoiled = AttributionData::from_bytes(bytes).read_fulfilment(&secrets);
+        // The last byte belongs to the hop in the twentieth place; only routes of that length cover it.
+        assert_eq!(spoiled.len(), if hops < ATTRIBUTED_HOPS { hops } else { 0 });
+    }
+}
+
+#[test]
+fn a_message_with_an_impossible_length_still_has_an_author() {
+    let secrets = secrets(2);
+    let made = ReturnPacket::create(&secrets[1], &[], None).wrap(&secrets[0], None);
+    let report = made.read(&secrets);
+    assert_eq!(
+        report.source,
+        FailureSource::Hop {
+            hop: 1,
+            message: vec![]
+        }
+    );
+    assert_eq!(Failure::decode(&[]), Err(quittance_onion::FailureError::NoCode));
+}
+
+#[test]
+fn a_report_without_a_route_blames_nobody() {
+    let packet = returned(&secrets(1), 0, |_, packet| packet);
+    assert_eq!(
+        packet.read(&[]),
+        ReturnReport {
+            source: FailureSource::Unknown,
+            hold_times: vec![]
+        }
+    );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    #[test]
+    fn arbitrary_return_packets_are_read_without_a_panic(
+        reason in vec(any::<u8>(), 0..400),
+        data in proptest::option::of(vec(any::<u8>(), 920)),
+        hops in 0..30_usize,
+    ) {
+        let attribution = data.map(|data| AttributionData::from_bytes(data.try_into().expect("920 bytes")));
+        let garbled = attribution.is_some() && hops > 0;
+        let report = ReturnPacket { reason, attribution }.read(&secrets(hops));
+        let expected = if garbled { FailureSource::GarbledAt { hop: 0 } } else { FailureSource::Unknown };
+        prop_assert_eq!(report.source, expected);
+    }
+
+    #[test]
+    fn any_message_comes_back(message in vec(any::<u8>(), 0..2_000), source in 0..6_usize) {
+        let secrets = secrets(6);
+        let made = ReturnPacket::create(&secrets[source], &message, Some(held(source)));
+        prop_assert_eq!(made.reason.len(), 32 + 4 + message.len().max(256));
+        let packet = (0..source).rev().fold(made, |packet, hop| packet.wrap(&secrets[hop], Some(held(hop))));
+        prop_assert_eq!(packet.read(&secrets).source, FailureSource::Hop { hop: source, message });
+    }
+}
