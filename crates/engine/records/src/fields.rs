@@ -247,7 +247,8 @@ impl Listed for OutPoint {}
 
 impl Record for ScriptBuf {
     fn write(&self, out: &mut Vec<u8>) {
-        self.to_bytes().write(out);
+        // Not `to_bytes`, which is the record's own here before it is the script's.
+        self.as_bytes().to_vec().write(out);
     }
 
     fn read(input: &mut &[u8]) -> Result<Self, BadRecord> {
@@ -284,6 +285,14 @@ mod tests {
         let bytes = u64::MAX.to_bytes();
         assert_eq!(Vec::<Txid>::from_bytes(&bytes), Err(BadRecord::Short("list")));
         assert_eq!(Vec::<u8>::from_bytes(&bytes), Err(BadRecord::Short("bytes")));
+    }
+
+    /// Writing a script called itself for ever, by a name that the script and its record share.
+    #[test]
+    fn a_script_is_its_bytes_behind_their_length() {
+        let script = ScriptBuf::from(vec![0x51, 2, 7, 7]);
+        assert_eq!(script.to_bytes(), [4, 0x51, 2, 7, 7]);
+        assert_eq!(<ScriptBuf as Record>::from_bytes(&[4, 0x51, 2, 7, 7]), Ok(script));
     }
 
     #[test]
