@@ -4,6 +4,7 @@
 //! while the records are being written. The revocation secret is different: [`RevocationDue`] can only be had from an effect
 //! that was released, so whoever holds one holds the proof that the commitment that replaces the revoked one is durable.
 
+use bitcoin::Transaction;
 use quittance_primitives::{ChannelId, CommitmentNumber, HtlcId, PaymentPreimage};
 use quittance_transactions::{
     ChannelTerms, CommitmentContents, CommitmentSignatures, CommitmentTransaction, PerCommitmentSecret,
@@ -11,6 +12,7 @@ use quittance_transactions::{
 use quittance_wire::{CommitmentSigned, Message, RevokeAndAck};
 use secp256k1::PublicKey;
 
+use crate::opening::{FundingCreatedToSign, FundingSignedToSign};
 use crate::{ChannelFacts, ColdOutcome, DecidedClaim};
 
 /// What a channel wants done, in this order, once its steps are durable.
@@ -24,6 +26,12 @@ pub enum ChannelEffect {
     SendCommitment(Box<CommitmentToSign>),
     /// Reveal a revoked commitment's secret by `revoke_and_ack`.
     SendRevocation(RevocationDue),
+    /// As opener: sign the peer's first commitment and send `funding_created`. There is no channel yet, and no step.
+    SendFundingCreated(Box<FundingCreatedToSign>),
+    /// As accepter: sign the peer's first commitment and send `funding_signed`.
+    SendFundingSigned(Box<FundingSignedToSign>),
+    /// As opener: broadcast the funding transaction, until it confirms.
+    BroadcastFunding(Box<Transaction>),
 }
 
 /// What follows from a decision for the rest of the node, beyond the channel.

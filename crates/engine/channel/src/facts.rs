@@ -1,12 +1,13 @@
 //! What a channel is, agreed when it opens and unchanged for its life.
 
-use bitcoin::{Amount, OutPoint, ScriptBuf, Transaction};
+use bitcoin::{Amount, OutPoint, ScriptBuf};
 use quittance_primitives::{
     BlockCount, BlockHeight, ChannelId, Features, FeeratePerKw, MilliSatoshi, NodeId, ToSelfDelay,
 };
 use quittance_records::record;
 use quittance_transactions::{ChannelPublicKeys, ChannelTerms, CommitmentFormat, Role, SideTerms};
 
+use crate::opening::FundingTransaction;
 use crate::{BySide, Side};
 
 /// What a channel is, agreed when it opens and unchanged for its life.
@@ -40,8 +41,9 @@ pub struct ChannelFacts {
     pub minimum_depth: BlockCount,
     /// The height at which we entered the channel; the time-out of its funding counts from here (BOLT 2).
     pub opened_at: BlockHeight,
-    /// The whole signed funding transaction, if we built it: it is broadcast until it confirms.
-    pub funding_transaction: Option<Transaction>,
+    /// The whole signed funding transaction, if we built it: it is broadcast until it confirms, once every channel that it
+    /// funds is durable.
+    pub funding_transaction: Option<FundingTransaction>,
 }
 
 /// What one end brought to the opening, and what it demands of the other.
