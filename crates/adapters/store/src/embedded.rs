@@ -193,8 +193,16 @@ impl Place {
             path,
             layer: None,
             syncs: Syncs::EveryCommit,
+            settle,
         }
     }
+}
+
+fn settle(path: &Path) -> std::io::Result<()> {
+    let file = std::fs::File::options().read(true).write(true).open(path)?;
+    file.sync_all()?;
+    rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed)?;
+    Ok(())
 }
 
 // The file gets its name only when it is whole and synced.
@@ -287,5 +295,7 @@ const FILE_NAME: &str = "journal.sqlite";
 /// Frames of 4 KiB that wait in SQLite's log before the writer is made to wait: 64 MiB.
 const LOG_FRAMES_MAX: i64 = 16_384;
 
+#[cfg(test)]
+mod power_loss;
 #[cfg(test)]
 mod tests;

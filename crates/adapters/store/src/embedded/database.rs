@@ -7,6 +7,7 @@
 //! Invariants: every commit is synced before it returns; the newest batch never leaves the journal, so that its number is never
 //! lost; batches leave the journal in the very transaction that moves them. Nothing here runs on a thread of its own.
 
+use std::io;
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
 
@@ -14,7 +15,7 @@ use quittance_journal::{Batch, InvalidKey, Key, KeyRange, Lsn, ReadError};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params};
 
-use super::error::{OpenError, open_error};
+use super::error::{OpenError, io_error, open_error};
 use super::overlay::{Found, Move};
 
 /// Where a store's file is, and through which of SQLite's layers to the system it is reached.
@@ -24,6 +25,11 @@ pub(super) struct Place {
     /// `None` for the system's own files.
     pub(super) layer: Option<&'static str>,
     pub(super) syncs: Syncs,
+    /// Makes what is cached of a file safe, and has it read from the disk from then on.
+    ///
+    /// The process before this one may have been killed before it synced; and after a failed sync a cache shows what the disk does
+    /// not hold, and calls it clean.
+    pub(super) settle: fn(&Path) -> io::Result<()>,
 }
 
 /// Whether commits are synced.
@@ -33,6 +39,9 @@ pub(super) enum Syncs {
     /// Only to show that the tests of power loss notice it.
     #[cfg(test)]
     CheckpointsOnly,
+    /// Likewise: what a killed process has not synced is taken as it is found.
+    #[cfg(test)]
+    NotAtStart,
 }
 
 /// A connection to the file, for one thread.
@@ -76,21 +85,16 @@ impl Database {
 
     /// Opens a store for writing. What is readable afterwards is durable, even if the process that wrote it never synced it.
     pub(super) fn open(place: &Place) -> Result<Self, OpenError> {
-        let database = Self::connect_checked(place, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-        // The log may hold commits that only the page cache knows. A checkpoint writes and syncs them once more.
-        let state = database
-            .checkpoint(Checkpoint::Truncate)
-            .map_err(|error| open_error(&place.path, &error))?;
-        if state.frames == state.checkpointed {
-            Ok(database)
-        } else {
-            let detail = format!(
-                "only {} of {} frames of its log could be moved",
-                state.checkpointed, state.frames
-            );
-            let path = place.path.clone();
-            Err(OpenError::Io { path, detail })
+        for file in ["", "-wal"] {
+            let mut path = place.path.clone().into_os_string();
+            path.push(file);
+            let path = PathBuf::from(path);
+            match (place.settle)(&path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                settled => settled.map_err(|error| io_error(&path, &error))?,
+            }
         }
+        Self::open_again(place)
     }
 
     /// Opens another connection to a store that is open already.
@@ -141,6 +145,8 @@ impl Database {
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         let synchronous = match place.syncs {
             Syncs::EveryCommit => "FULL",
+            #[cfg(test)]
+            Syncs::NotAtStart => "FULL",
             #[cfg(test)]
             Syncs::CheckpointsOnly => "NORMAL",
         };
