@@ -53,6 +53,10 @@ impl ChannelState {
             Step::OutcomeReported { id, report } => self.offered_mut(*id).report = Some(*report),
             Step::OutcomeAcknowledged(id) => self.offered_mut(*id).acknowledged = true,
             Step::OutcomeReleased(id) => self.release_outcome(*id),
+            Step::PreimageKnown { id, preimage } => {
+                let htlc = self.commitments.received.get_mut(id);
+                htlc.expect("a preimage belongs to an HTLC that is there").preimage = Some(*preimage);
+            }
             Step::HtlcBuried { offered_by, id } => self.bury(*offered_by, *id),
             Step::ClaimDecided(claim) => {
                 let unreleased = UnreleasedClaim {

@@ -36,6 +36,7 @@ impl Commitments {
             onion,
             received_at_ms,
             removal: None,
+            preimage: None,
             on_chain: OnChain::Open,
         };
         self.received.insert(terms.id, htlc);

@@ -104,6 +104,8 @@ pub struct ReceivedHtlc {
     pub received_at_ms: u64,
     /// How we are removing it, once we do.
     pub removal: Option<Removal>,
+    /// What claims it on chain, learned after the channel was closed.
+    pub preimage: Option<PaymentPreimage>,
     /// Whether the chain has decided it, on a channel that is closed by a commitment.
     pub on_chain: OnChain,
 }
@@ -114,6 +116,7 @@ record!(ReceivedHtlc {
     onion,
     received_at_ms,
     removal,
+    preimage,
     on_chain
 });
 

@@ -92,6 +92,19 @@ impl<'a> Prospect<'a> {
         }
     }
 
+    /// What `side` has beyond its reserve, and beyond fee and anchors if it is the opener, with `further` untrimmed HTLCs counted in.
+    pub(crate) fn spare_of(&self, side: Side, further: u32) -> MilliSatoshi {
+        let facts = &self.state.facts;
+        let fees = if side == facts.opener {
+            self.opener_cost(further)
+        } else {
+            Amount::ZERO
+        };
+        self.balances
+            .of(side)
+            .saturating_sub(MilliSatoshi::from_sat(facts.reserve_of(side) + fees))
+    }
+
     /// Whether the opener pays fee and anchors, its reserve aside.
     pub(crate) fn check_fees(&self) -> Result<(), Shortfall> {
         let needed = MilliSatoshi::from_sat(self.opener_cost(0));

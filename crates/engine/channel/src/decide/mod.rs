@@ -4,11 +4,13 @@ mod add;
 mod affordability;
 mod commit;
 mod fee;
+mod force_close;
 mod message;
 mod outcome;
 mod ready;
 mod reestablish;
 mod remove;
+mod sendable;
 
 pub use add::NewHtlc;
 pub use message::{Attached, Need};

@@ -5,7 +5,7 @@
 //! second releases it, in the same step.
 
 use quittance_journal::EventNumber;
-use quittance_primitives::HtlcId;
+use quittance_primitives::{HtlcId, PaymentPreimage};
 
 use crate::{
     Channel, ChannelState, Consequence, DecidedClaim, Decision, OfferedHtlc, OnChain, Outcome, Refusal, Removal,
@@ -52,6 +52,15 @@ impl Channel {
             Outcome::Failed(_) | Outcome::FailedOnChain => Consequence::HtlcFailed(htlc.terms.id),
         };
         Decision::step(Step::ResolvedOnChain { id, outcome }).so(consequence)
+    }
+
+    /// What claims one of the peer's HTLCs is known, and the channel is closed: it is to be claimed on chain.
+    pub fn decide_preimage_known(&self, id: HtlcId, preimage: PaymentPreimage) -> Decision {
+        let htlc = self.state().commitments.received.get(&id);
+        match htlc.filter(|htlc| htlc.preimage.is_none() && htlc.terms.payment_hash.is_paid_by(&preimage)) {
+            Some(_) => Decision::step(Step::PreimageKnown { id, preimage }),
+            None => Decision::default(),
+        }
     }
 
     /// What the chain made of an HTLC is buried.

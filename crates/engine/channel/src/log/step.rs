@@ -2,7 +2,7 @@
 
 use bitcoin::{ScriptBuf, Transaction, Txid};
 use quittance_journal::EventNumber;
-use quittance_primitives::{BlockHeight, FeeratePerKw, HtlcId, ShortChannelId};
+use quittance_primitives::{BlockHeight, FeeratePerKw, HtlcId, PaymentPreimage, ShortChannelId};
 use quittance_records::{Listed, record, tagged};
 use secp256k1::PublicKey;
 use secp256k1::ecdsa::Signature;
@@ -97,6 +97,13 @@ pub enum Step {
         /// Which one.
         id: HtlcId,
     },
+    /// What claims one of the peer's HTLCs on a channel that is closed: it is claimed on chain.
+    PreimageKnown {
+        /// Which of the peer's HTLCs.
+        id: HtlcId,
+        /// What claims it.
+        preimage: PaymentPreimage,
+    },
     /// The outcome of one of our HTLCs ended its payment, and the user is told so.
     OutcomeReported {
         /// Which of our HTLCs.
@@ -172,6 +179,7 @@ tagged!(Step {
     30 => PeerAddresses(addresses),
     31 => AnnouncementSigned { node, bitcoin },
     32 => HtlcBuried { offered_by, id },
+    33 => PreimageKnown { id, preimage },
 });
 
 impl Listed for Step {}

@@ -1,0 +1,66 @@
+//! What a caller may ask for, and the answers.
+
+use quittance_channel::Refusal;
+use quittance_payments::{PaymentKind, PaymentStatus};
+use quittance_primitives::{ChannelId, FeeratePerKw, MilliSatoshi, PaymentHash, PaymentId, PaymentPreimage};
+
+/// By which a caller knows the answer to its command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestId(pub u64);
+
+/// What a caller may ask for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Pay, once for this id whatever happens.
+    SendPayment(Box<NewPayment>),
+    /// Make no further attempt for this payment.
+    AbandonPayment(PaymentId),
+    /// Claim a payment that is held.
+    ClaimPayment(PaymentPreimage),
+    /// Refuse a payment that is held.
+    RefusePayment(PaymentHash),
+    /// Change the feerate of a channel that we opened.
+    SetFeerate(ChannelId, FeeratePerKw),
+    /// Close a channel by our latest commitment.
+    ForceClose(ChannelId),
+}
+
+/// A payment to be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewPayment {
+    /// The caller's name for it.
+    pub id: PaymentId,
+    /// The hash that locks it.
+    pub payment_hash: PaymentHash,
+    /// What the payee is to receive, in msat.
+    pub amount: MilliSatoshi,
+    /// The most that it may cost in fees, in msat.
+    pub fee_limit: MilliSatoshi,
+    /// Who is paid, and what it must be told.
+    pub kind: PaymentKind,
+    /// How many further times routes may be asked for after a failure.
+    pub attempts: u32,
+}
+
+/// The answer to a command. It leaves only once everything that the command changed is durable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Response {
+    /// The payment stands so; it is not made a second time.
+    Payment(PaymentId, PaymentStatus),
+    /// The id belongs to another payment, with another hash or amount. Nothing was paid.
+    PaymentConflict(PaymentId),
+    /// There is no such payment.
+    UnknownPayment(PaymentId),
+    /// The claim is decided, and will be carried out whatever happens.
+    Claimed(PaymentHash, MilliSatoshi),
+    /// The payment is refused: every part of it is failed.
+    Refused(PaymentHash),
+    /// No payment with this hash is held, or not completely.
+    NothingHeld(PaymentHash),
+    /// Done.
+    Done,
+    /// There is no such channel.
+    UnknownChannel(ChannelId),
+    /// The channel refused it, and nothing changed.
+    ChannelRefused(ChannelId, Refusal),
+}

@@ -1,0 +1,11 @@
+//! What goes into the engine and what comes out of it.
+
+mod command;
+mod effect;
+mod event;
+mod input;
+
+pub use command::{Command, NewPayment, RequestId, Response};
+pub use effect::{DisconnectReason, Effect, Outgoing, Purpose};
+pub use event::{Event, NumberedEvent};
+pub use input::{ChainEvent, Context, Input};

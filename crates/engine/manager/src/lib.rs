@@ -1,0 +1,26 @@
+//! `ChannelManager`: channels, payments, forwards and events as one deterministic engine.
+//!
+//! `handle(input, context) -> Step`: a step carries the records that the input causes, for every channel, payment and event that it
+//! touches, as one atomic batch; and the effects, which only the gate can read, once the batch is durable. The manager is the third
+//! reader of the channels' logs: whatever it keeps for itself is derived from them, or corrected by them at start (G9).
+//!
+//! Start at [`ChannelManager::handle`], then `outbound`, `inbound`, `forwarding`, then `restore`.
+
+#![forbid(unsafe_code)]
+
+mod api;
+mod events;
+mod forwarding;
+mod inbound;
+mod manager;
+mod misbehaviour;
+mod outbound;
+mod restore;
+mod turn;
+
+pub use api::{
+    ChainEvent, Command, Context, DisconnectReason, Effect, Event, Input, NewPayment, NumberedEvent, Outgoing, Purpose,
+    RequestId, Response,
+};
+pub use manager::{ChannelManager, ManagerConfig};
+pub use restore::{RestoreError, Restored};

@@ -1,0 +1,507 @@
+//! The engine: one input, one step.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use quittance_channel::{
+    Attached, CHECKPOINT_VERSION, Channel, ChannelEffect, Consequence, Context as ChannelContext, Decision,
+    ForceCloseReason, HtlcSource, Link, Need, Opening, Reaction, UPDATE_VERSION,
+};
+use quittance_journal::{ColdId, Generation, Key, Scope, Step, UpdateId};
+use quittance_payments::{InvoiceKey, Payment, onion};
+use quittance_primitives::{BlockHeight, ChannelId, Features, HtlcId, NodeId, PaymentHash, PaymentId, ShortChannelId};
+use quittance_records::Record;
+use quittance_wire::{Message, UpdateAddHtlc};
+
+use crate::api::{ChainEvent, Command, Context, Effect, Event, Input, Outgoing, Purpose, RequestId, Response};
+use crate::events::Events;
+use crate::turn::Turn;
+
+/// The version of the record format of payment rows.
+pub(crate) const PAYMENT_VERSION: u16 = 1;
+/// The version of the record format of cold records.
+pub(crate) const COLD_VERSION: u16 = 1;
+/// A channel's updates are folded into a checkpoint after so many: a start reads no more than these.
+const UPDATES_PER_CHECKPOINT: u64 = 200;
+
+/// What a node is set up with, and never changes while it runs.
+#[derive(Clone, Debug)]
+pub struct ManagerConfig {
+    /// By which our invoices are recognised.
+    pub invoice_key: InvoiceKey,
+    /// Whether spontaneous payments are accepted (bLIP 3).
+    pub accept_keysend: bool,
+    /// How long parts of a payment wait for the others, in milliseconds (BOLT 4: at least 60 s).
+    pub mpp_timeout_ms: u64,
+    /// How long an HTLC that was accepted before a restart waits for its next peer, in milliseconds.
+    pub forward_timeout_ms: u64,
+}
+
+/// The engine of a node.
+#[derive(Clone, Debug)]
+pub struct ChannelManager {
+    pub(crate) config: ManagerConfig,
+    pub(crate) tip: BlockHeight,
+    pub(crate) peers: BTreeMap<NodeId, ConnectedPeer>,
+    pub(crate) channels: BTreeMap<ChannelId, Channel>,
+    /// Payments whose outcome the user has not confirmed.
+    pub(crate) payments: BTreeMap<PaymentId, Payment>,
+    pub(crate) events: Events,
+    /// Where checkpoints stand.
+    pub(crate) checkpoints: BTreeMap<ChannelId, UpdateId>,
+    // Derived from the channels' logs, to be found quickly.
+    /// The HTLCs of each payment whose outcomes are not released.
+    pub(crate) parts: BTreeMap<PaymentId, BTreeSet<(ChannelId, HtlcId)>>,
+    /// Where each forwarded HTLC went, until its outcome is released.
+    pub(crate) forwards: BTreeMap<(ChannelId, HtlcId), (ChannelId, HtlcId)>,
+    /// HTLCs that are for us and not yet decided.
+    pub(crate) held: BTreeMap<PaymentHash, BTreeSet<(ChannelId, HtlcId)>>,
+    /// Held payments that the user was told of.
+    pub(crate) shown_claimable: BTreeSet<PaymentHash>,
+    /// HTLCs that were accepted and whose next peer is not connected, with when they began to wait.
+    pub(crate) waiting: BTreeMap<(ChannelId, HtlcId), Option<u64>>,
+}
+
+/// A peer that is connected.
+#[derive(Clone, Debug)]
+pub(crate) struct ConnectedPeer {
+    pub(crate) generation: Generation,
+    pub(crate) features: Features,
+}
+
+impl ChannelManager {
+    /// Handles one input. The step's records must be appended, and its effects held, by the gate.
+    pub fn handle(&mut self, input: Input, context: &Context<'_>) -> Step<Effect> {
+        let mut turn = Turn::new(*context);
+        self.dispatch(input, &mut turn);
+        self.finish(turn)
+    }
+
+    /// What the driver attaches to a message of `peer` before it is handled.
+    pub fn needs(&self, peer: &NodeId, message: &Message) -> Need {
+        self.channel_of(peer, message)
+            .map_or(Need::Nothing, |channel| channel.needs(message))
+    }
+
+    /// The key of the signer's secrets for the channel that a message is about.
+    pub fn signer_keys_id(&self, peer: &NodeId, message: &Message) -> Option<[u8; 32]> {
+        self.channel_of(peer, message)
+            .map(|channel| channel.state().facts.signer_keys_id)
+    }
+
+    /// The record that the driver reads before it hands over a command: what is known of a payment that ended long ago.
+    pub fn wants(&self, command: &Command) -> Option<Key> {
+        let id = match command {
+            Command::SendPayment(payment) => payment.id,
+            Command::AbandonPayment(id) => *id,
+            Command::ClaimPayment(_) | Command::RefusePayment(_) | Command::SetFeerate(..) | Command::ForceClose(_) => {
+                return None;
+            }
+        };
+        (!self.payments.contains_key(&id)).then_some(Key::FinishedPayment(id))
+    }
+
+    /// The channels, by id.
+    pub fn channels(&self) -> impl Iterator<Item = &Channel> {
+        self.channels.values()
+    }
+
+    /// A channel.
+    pub fn channel(&self, id: &ChannelId) -> Option<&Channel> {
+        self.channels.get(id)
+    }
+
+    /// The payments whose outcome the user has not confirmed.
+    pub fn payments(&self) -> impl Iterator<Item = &Payment> {
+        self.payments.values()
+    }
+
+    /// How many events the user has not handled.
+    pub fn unhandled_events(&self) -> usize {
+        self.events.unhandled().count()
+    }
+
+    /// The height of the best chain's tip, as it was told.
+    pub const fn tip(&self) -> BlockHeight {
+        self.tip
+    }
+
+    fn dispatch(&mut self, input: Input, turn: &mut Turn<'_>) {
+        match input {
+            Input::PeerConnected {
+                peer,
+                generation,
+                features,
+            } => self.connect(peer, generation, features, turn),
+            Input::PeerDisconnected(peer) => self.disconnect(&peer),
+            Input::PeerMessage {
+                peer,
+                message,
+                attached,
+            } => self.receive(&peer, &message, attached, turn),
+            Input::ChannelOpened {
+                opening,
+                features,
+                effect,
+            } => self.open(*opening, features, *effect, turn),
+            Input::Command {
+                request,
+                command,
+                finished,
+            } => self.command(request, *command, finished.as_deref(), turn),
+            Input::Chain(event) => self.chain(event, turn),
+            Input::EventHandled(last) => self.events_handled(last, turn),
+            Input::Tick => self.tick(turn),
+        }
+    }
+
+    fn command(&mut self, request: RequestId, command: Command, finished: Option<&Payment>, turn: &mut Turn<'_>) {
+        let response = match command {
+            Command::SendPayment(payment) => self.send_payment(*payment, finished, turn),
+            Command::AbandonPayment(id) => self.abandon_payment(id, finished, turn),
+            Command::ClaimPayment(preimage) => self.claim_held(preimage, turn),
+            Command::RefusePayment(hash) => self.refuse_held(hash, turn),
+            Command::SetFeerate(id, feerate) => match self.channels.get(&id) {
+                None => Response::UnknownChannel(id),
+                Some(channel) => match channel.decide_fee(feerate, &self.channel_context(turn)) {
+                    Err(refusal) => Response::ChannelRefused(id, refusal),
+                    Ok(decision) => {
+                        self.adopt(id, decision, turn);
+                        Response::Done
+                    }
+                },
+            },
+            Command::ForceClose(id) if !self.channels.contains_key(&id) => Response::UnknownChannel(id),
+            Command::ForceClose(id) => {
+                self.force_close(id, ForceCloseReason::Ordered, turn);
+                Response::Done
+            }
+        };
+        turn.emit(Effect::Respond(request, Box::new(response)));
+    }
+
+    fn connect(&mut self, peer: NodeId, generation: Generation, features: Features, turn: &mut Turn<'_>) {
+        self.disconnect(&peer);
+        self.peers.insert(
+            peer,
+            ConnectedPeer {
+                generation,
+                features: features.clone(),
+            },
+        );
+        for id in self.channels_with(&peer) {
+            let decision = self.channels[&id].decide_connected(features.clone());
+            self.adopt(id, decision, turn);
+        }
+    }
+
+    pub(crate) fn disconnect(&mut self, peer: &NodeId) {
+        self.peers.remove(peer);
+        for channel in self
+            .channels
+            .values_mut()
+            .filter(|channel| channel.state().facts.peer == *peer)
+        {
+            channel.disconnect();
+        }
+    }
+
+    fn channels_with(&self, peer: &NodeId) -> Vec<ChannelId> {
+        let theirs = self
+            .channels
+            .iter()
+            .filter(|(_, channel)| channel.state().facts.peer == *peer);
+        theirs.map(|(id, _)| *id).collect()
+    }
+
+    fn receive(&mut self, peer: &NodeId, message: &Message, attached: Attached, turn: &mut Turn<'_>) {
+        if !self.peers.contains_key(peer) {
+            // What a connection that we closed still brings is not listened to.
+            return;
+        }
+        if let Message::Error(error) = message {
+            self.peer_failed(peer, error, turn);
+            return;
+        }
+        let Some(channel) = self.channel_of(peer, message) else {
+            self.answer_unknown_channel(peer, message, turn);
+            return;
+        };
+        let id = channel.state().facts.channel_id;
+        match channel.decide_message(message, attached, &self.channel_context(turn)) {
+            Ok(decision) => {
+                let was_up = matches!(channel.link(), Link::Up(_));
+                self.adopt(id, decision, turn);
+                if !was_up && matches!(self.channels[&id].link(), Link::Up(_)) {
+                    self.link_is_up(id, turn);
+                }
+            }
+            Err(violation) => self.answer_violation(id, &violation, turn),
+        }
+    }
+
+    /// A channel can be used again: what waited for it goes on.
+    fn link_is_up(&mut self, id: ChannelId, turn: &mut Turn<'_>) {
+        let tip = self.tip;
+        if let Some(decision) = self.channels[&id].decide_ready(tip, None) {
+            self.adopt(id, decision, turn);
+        }
+        self.forward_waiting(turn);
+    }
+
+    fn open(&mut self, opening: Opening, features: Features, effect: ChannelEffect, turn: &mut Turn<'_>) {
+        let id = opening.facts.channel_id;
+        assert!(!self.channels.contains_key(&id), "a funding output makes one channel");
+        self.channels.insert(id, Channel::open(opening, features));
+        turn.channels.insert(id);
+        self.emit_channel_effect(id, effect, turn);
+    }
+
+    fn chain(&mut self, event: ChainEvent, turn: &mut Turn<'_>) {
+        match event {
+            ChainEvent::Tip(height) => {
+                self.tip = height;
+                let ids: Vec<_> = self.channels.keys().copied().collect();
+                for id in ids {
+                    let channel = &self.channels[&id];
+                    let decision = channel
+                        .decide_ready(height, None)
+                        .or_else(|| channel.decide_funding_timeout(height));
+                    if let Some(decision) = decision {
+                        self.adopt(id, decision, turn);
+                    }
+                }
+                self.check_deadlines(turn);
+            }
+            ChainEvent::FundingConfirmed(id, confirmation) => {
+                if let Some(channel) = self.channels.get(&id) {
+                    let decision = channel.decide_funding_confirmed(confirmation);
+                    self.adopt(id, decision, turn);
+                }
+            }
+            ChainEvent::FundingUnconfirmed(id) => {
+                if let Some(channel) = self.channels.get(&id) {
+                    let decision = channel.decide_funding_unconfirmed();
+                    self.adopt(id, decision, turn);
+                }
+            }
+        }
+    }
+
+    fn tick(&mut self, turn: &mut Turn<'_>) {
+        self.time_out_parts(turn);
+        self.time_out_waiting(turn);
+        self.expire_payments(turn);
+        self.write_checkpoints(turn);
+    }
+
+    /// Folds a decision into its channel, and queues what follows from it.
+    pub(crate) fn adopt(&mut self, id: ChannelId, decision: Decision, turn: &mut Turn<'_>) {
+        let channel = self
+            .channels
+            .get_mut(&id)
+            .expect("a decision was made by a channel that is there");
+        let Reaction { effects, consequences } = channel.adopt(decision);
+        turn.channels.insert(id);
+        turn.pending
+            .extend(consequences.into_iter().map(|consequence| (id, consequence)));
+        for effect in effects {
+            self.emit_channel_effect(id, effect, turn);
+        }
+    }
+
+    pub(crate) fn emit_channel_effect(&self, id: ChannelId, effect: ChannelEffect, turn: &mut Turn<'_>) {
+        let outgoing = match effect {
+            ChannelEffect::Send(message) => Outgoing::Message(message),
+            ChannelEffect::SendHtlc(htlc) => Outgoing::Message(Box::new(self.add_message(id, htlc))),
+            ChannelEffect::SendCommitment(to_sign) => Outgoing::Commitment(to_sign),
+            ChannelEffect::SendRevocation(due) => Outgoing::Revocation(due),
+            ChannelEffect::SendFundingCreated(_) | ChannelEffect::SendFundingSigned(_) => {
+                Outgoing::Opening(Box::new(effect))
+            }
+            ChannelEffect::BroadcastFunding(transaction) => {
+                turn.emit(Effect::Broadcast(transaction, Purpose::Funding(id)));
+                return;
+            }
+        };
+        let peer = self.channels[&id].state().facts.peer;
+        self.send(peer, outgoing, turn);
+    }
+
+    /// Queues something for a peer, if it is connected.
+    pub(crate) fn send(&self, peer: NodeId, outgoing: Outgoing, turn: &mut Turn<'_>) {
+        if let Some(connected) = self.peers.get(&peer) {
+            let scope = Scope::Connection {
+                peer,
+                generation: connected.generation,
+            };
+            turn.step.emit(scope, Effect::Send(peer, outgoing));
+        }
+    }
+
+    /// `update_add_htlc`, with the onion that follows from the HTLC's source.
+    fn add_message(&self, id: ChannelId, htlc: HtlcId) -> Message {
+        let state = self.channels[&id].state();
+        let offered = state.offered_htlc(htlc).expect("what is sent is there");
+        let terms = &offered.terms;
+        let onion = match &offered.source {
+            HtlcSource::Payment(part) => {
+                onion::packet(part, &terms.payment_hash).expect("the onion was made before the HTLC was offered")
+            }
+            HtlcSource::Forward(source) => self.next_packet(source.channel, source.htlc),
+        };
+        UpdateAddHtlc {
+            channel_id: id,
+            id: htlc,
+            amount_msat: terms.amount,
+            payment_hash: terms.payment_hash,
+            cltv_expiry: terms.cltv_expiry,
+            onion_routing_packet: onion,
+            blinded_path: terms.path_key,
+        }
+        .into()
+    }
+
+    /// Follows every consequence to its end, signs what is to be signed, and makes one batch of it all.
+    pub(crate) fn finish(&mut self, mut turn: Turn<'_>) -> Step<Effect> {
+        while let Some((id, consequence)) = turn.pending.pop_front() {
+            self.follow(id, consequence, &mut turn);
+        }
+        for id in turn.channels.clone() {
+            if let Some(decision) = self.channels[&id].decide_commitment() {
+                self.adopt(id, decision, &mut turn);
+            }
+        }
+        assert!(turn.pending.is_empty(), "signing has no consequence");
+        self.write_updates(&mut turn);
+        self.write_payments(&mut turn);
+        self.events.show(&mut turn);
+        turn.step
+    }
+
+    fn follow(&mut self, id: ChannelId, consequence: Consequence, turn: &mut Turn<'_>) {
+        match consequence {
+            Consequence::Usable => {
+                self.events.push(Event::ChannelReady(id), turn);
+                self.forward_waiting(turn);
+            }
+            Consequence::HtlcAccepted(htlc) => self.accepted(id, htlc, turn),
+            Consequence::HtlcFulfilled { id: htlc, preimage } => self.fulfilled(id, htlc, preimage, turn),
+            Consequence::HtlcFailed(htlc) => self.failed(id, htlc, turn),
+            // Its outcome was taken care of when it became known.
+            Consequence::OfferedHtlcGone(_) => {}
+            Consequence::ReceivedHtlcGone(htlc) => self.upstream_gone(id, htlc, turn),
+            Consequence::OutcomeReleased(cold) => self.outcome_released(id, &cold, turn),
+            Consequence::ClaimReleased(claim) => {
+                for part in claim.parts.iter().filter(|part| part.channel == id) {
+                    let key = Key::Cold(id, ColdId::Receipt(part.htlc));
+                    turn.step.changes_mut().put(key, COLD_VERSION, &claim.to_bytes());
+                }
+            }
+            Consequence::WeFellBehind => {
+                let why = "we lost state, and asked the peer to close the channel".to_owned();
+                self.events.push(Event::ChannelClosed(id, why), turn);
+            }
+        }
+    }
+
+    fn write_updates(&mut self, turn: &mut Turn<'_>) {
+        for id in &turn.channels {
+            let channel = self.channels.get_mut(id).expect("channels are not removed in a turn");
+            if let Some(update) = channel.take_update() {
+                let key = update.key(&channel.state().facts);
+                turn.step.changes_mut().put(key, UPDATE_VERSION, &update.to_body());
+            }
+        }
+    }
+
+    fn write_payments(&mut self, turn: &mut Turn<'_>) {
+        for id in &turn.payments {
+            let Some(payment) = self.payments.get_mut(id) else {
+                continue;
+            };
+            let channels: BTreeSet<_> = self
+                .parts
+                .get(id)
+                .into_iter()
+                .flatten()
+                .map(|(channel, _)| *channel)
+                .collect();
+            let rests_on = channels
+                .into_iter()
+                .map(|channel| (channel, self.channels[&channel].state().last_update));
+            payment.rests_on = rests_on.collect();
+            turn.step
+                .changes_mut()
+                .put(Key::Payment(*id), PAYMENT_VERSION, &payment.to_bytes());
+        }
+    }
+
+    fn write_checkpoints(&mut self, turn: &mut Turn<'_>) {
+        for (id, channel) in &self.channels {
+            let state = channel.state();
+            let at = self.checkpoints.get(id).copied().unwrap_or(UpdateId(0));
+            if state.last_update.0 - at.0 >= UPDATES_PER_CHECKPOINT && !turn.channels.contains(id) {
+                let changes = turn.step.changes_mut();
+                changes.put(Key::Checkpoint(*id), CHECKPOINT_VERSION, &state.to_checkpoint());
+                changes.delete_updates(*id, state.last_update);
+                self.checkpoints.insert(*id, state.last_update);
+            }
+        }
+    }
+
+    pub(crate) fn channel_context<'a>(&self, turn: &Turn<'a>) -> ChannelContext<'a> {
+        ChannelContext {
+            now_ms: turn.context.now_ms,
+            height: self.tip,
+            limits: turn.context.limits,
+            verifier: turn.context.verifier,
+        }
+    }
+
+    /// The channel with `peer` that a message is about.
+    fn channel_of(&self, peer: &NodeId, message: &Message) -> Option<&Channel> {
+        let channel = self.channels.get(&channel_id(message)?)?;
+        (channel.state().facts.peer == *peer).then_some(channel)
+    }
+
+    /// The name by which a channel of ours is known at its other end, and by its peer.
+    pub(crate) fn name_of(channel: &Channel) -> ShortChannelId {
+        let state = channel.state();
+        let real = state.funding.map(|funding| funding.short_channel_id);
+        state.aliases.remote.or(real).unwrap_or_default()
+    }
+
+    /// The channel that a sender means by a short channel id.
+    pub(crate) fn channel_named(&self, name: ShortChannelId) -> Option<ChannelId> {
+        let is_named = |channel: &&Channel| {
+            let state = channel.state();
+            let real = state.funding.map(|funding| funding.short_channel_id);
+            real == Some(name) || state.aliases.local == Some(name) || state.aliases.remote == Some(name)
+        };
+        self.channels
+            .values()
+            .find(is_named)
+            .map(|channel| channel.state().facts.channel_id)
+    }
+}
+
+/// The channel that a message is about, if it is about one that exists.
+pub(crate) fn channel_id(message: &Message) -> Option<ChannelId> {
+    match message {
+        Message::ChannelReady(message) => Some(message.channel_id),
+        Message::ChannelReestablish(message) => Some(message.channel_id),
+        Message::UpdateAddHtlc(message) => Some(message.channel_id),
+        Message::UpdateFulfillHtlc(message) => Some(message.channel_id),
+        Message::UpdateFailHtlc(message) => Some(message.channel_id),
+        Message::UpdateFailMalformedHtlc(message) => Some(message.channel_id),
+        Message::UpdateFee(message) => Some(message.channel_id),
+        Message::CommitmentSigned(message) => Some(message.channel_id),
+        Message::RevokeAndAck(message) => Some(message.channel_id),
+        Message::Shutdown(message) => Some(message.channel_id),
+        Message::ClosingSigned(message) => Some(message.channel_id),
+        Message::ClosingComplete(message) => Some(message.channel_id),
+        Message::ClosingSig(message) => Some(message.channel_id),
+        Message::Stfu(message) => Some(message.channel_id),
+        _ => None,
+    }
+}

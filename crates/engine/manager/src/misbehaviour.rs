@@ -1,0 +1,86 @@
+//! Answers to peers that break the protocol, and to errors that they send (BOLT 1, BOLT 2).
+
+use quittance_channel::{Answer, ForceCloseReason, Violation};
+use quittance_primitives::{ChannelId, NodeId};
+use quittance_wire::{ErrorMessage, Message, Warning};
+
+use crate::api::{DisconnectReason, Effect, Event, Outgoing};
+use crate::manager::{ChannelManager, channel_id};
+use crate::turn::Turn;
+
+impl ChannelManager {
+    /// Answers what a peer did wrong on a channel. Nothing of ours changed by it.
+    pub(crate) fn answer_violation(&mut self, id: ChannelId, violation: &Violation, turn: &mut Turn<'_>) {
+        let peer = self.channels[&id].state().facts.peer;
+        let text = violation.to_string();
+        let warning = Warning {
+            channel_id: id,
+            data: text.clone().into_bytes(),
+        };
+        match violation.answer() {
+            Answer::Warn => self.send(peer, Outgoing::Message(Box::new(warning.into())), turn),
+            Answer::WarnAndDisconnect => {
+                self.send(peer, Outgoing::Message(Box::new(warning.into())), turn);
+                let reason = DisconnectReason::PeerMisbehaved(id, text);
+                if let Some(connected) = self.peers.get(&peer) {
+                    let scope = quittance_journal::Scope::Connection {
+                        peer,
+                        generation: connected.generation,
+                    };
+                    turn.step.emit(scope, Effect::Disconnect(peer, reason));
+                }
+                self.disconnect(&peer);
+            }
+            Answer::FailChannel => {
+                let error = ErrorMessage {
+                    channel_id: id,
+                    data: text.clone().into_bytes(),
+                };
+                self.send(peer, Outgoing::Message(Box::new(error.into())), turn);
+                let reason = match violation {
+                    Violation::PeerFellBehind { .. } => ForceCloseReason::PeerFellBehind,
+                    _ => ForceCloseReason::PeerMisbehaved(text),
+                };
+                self.force_close(id, reason, turn);
+            }
+        }
+    }
+
+    /// The peer failed a channel, or all of them (BOLT 1, `error`).
+    pub(crate) fn peer_failed(&mut self, peer: &NodeId, error: &ErrorMessage, turn: &mut Turn<'_>) {
+        let text: String = String::from_utf8_lossy(&error.data)
+            .chars()
+            .filter(|letter| !letter.is_control())
+            .collect();
+        let meant = |id: &ChannelId| error.channel_id == ChannelId::ALL || error.channel_id == *id;
+        let theirs = self
+            .channels
+            .iter()
+            .filter(|(id, channel)| channel.state().facts.peer == *peer && meant(id));
+        let failed: Vec<_> = theirs.map(|(id, _)| *id).collect();
+        for id in failed {
+            self.force_close(id, ForceCloseReason::PeerFailed(text.clone()), turn);
+        }
+    }
+
+    /// A message about a channel that we do not know (BOLT 1).
+    pub(crate) fn answer_unknown_channel(&self, peer: &NodeId, message: &Message, turn: &mut Turn<'_>) {
+        if let Some(unknown) = channel_id(message) {
+            let error = ErrorMessage {
+                channel_id: unknown,
+                data: b"no such channel".to_vec(),
+            };
+            self.send(*peer, Outgoing::Message(Box::new(error.into())), turn);
+        }
+    }
+
+    /// Closes a channel by our latest commitment, unless it is closed or must not be.
+    pub(crate) fn force_close(&mut self, id: ChannelId, reason: ForceCloseReason, turn: &mut Turn<'_>) {
+        let why = format!("{reason:?}");
+        if let Some(decision) = self.channels[&id].decide_force_close(reason) {
+            self.adopt(id, decision, turn);
+            self.events.push(Event::ChannelClosed(id, why), turn);
+            turn.emit(Effect::BroadcastCommitment(id));
+        }
+    }
+}
