@@ -89,7 +89,9 @@ mod tests {
     fn other_combinations_are_no_type() {
         let of_bits = |bits: &[usize]| {
             let mut features = Features::empty();
-            bits.iter().for_each(|bit| features.set_bit(*bit));
+            for bit in bits {
+                features.set_bit(*bit);
+            }
             ChannelType::parse(&features)
         };
         assert_eq!(of_bits(&[]), None);

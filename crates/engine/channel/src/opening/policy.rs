@@ -5,9 +5,10 @@
 
 use bitcoin::constants::ChainHash;
 use bitcoin::{Amount, ScriptBuf};
-use quittance_primitives::{BlockCount, MilliSatoshi, ToSelfDelay};
+use quittance_primitives::{BlockCount, Features, MilliSatoshi, ToSelfDelay};
 use quittance_transactions::{ChannelPublicKeys, CommitmentFormat};
 
+use super::ChannelType;
 use crate::SideFacts;
 
 /// BOLT 2: the least `dust_limit_satoshis`, at which every kind of output relays.
@@ -29,7 +30,8 @@ pub struct OpeningPolicy {
     pub funding_min: Amount,
     /// The largest channel, where `option_support_large_channel` lifts BOLT 2's limit of 2^24 - 1 sat. Default: 10 BTC.
     pub funding_max: Amount,
-    /// Confirmations before we use a channel that a peer opened, unless we trust it to open one without. Default: 6.
+    /// Confirmations before we use a channel that a peer opened, unless we trust it to open one without; at least 1.
+    /// Default: 6.
     pub minimum_depth: BlockCount,
     /// The most confirmations that we let a peer ask for. Default: 144, a day.
     pub minimum_depth_max: BlockCount,
@@ -98,6 +100,14 @@ impl OpeningPolicy {
             ours: OwnDemands::default(),
             theirs: DemandBounds::default(),
         }
+    }
+
+    /// The format that we like best among those that both sides support: what our own channels are, unless the user says
+    /// otherwise.
+    pub fn preferred_format(&self, negotiated: &Features) -> Option<CommitmentFormat> {
+        let is_supported =
+            |format: &&CommitmentFormat| ChannelType::basic(**format).not_negotiated(negotiated).is_none();
+        self.formats.iter().find(is_supported).copied()
     }
 
     /// Our demands on a channel of this capacity and format.

@@ -1,8 +1,14 @@
 //! Opening of channels between two sides that sign with keys of their own and speak through the real codec.
 
-#![allow(unreachable_pub, reason = "a test program has no other reader")]
+#![allow(
+    unreachable_pub,
+    clippy::too_many_lines,
+    reason = "a test program has no other reader, and a table is as long as the BOLT's list"
+)]
 
+mod any_terms;
 mod batch;
+mod lost_connections;
 mod opens;
 mod party;
 mod refusals_of_accepts;

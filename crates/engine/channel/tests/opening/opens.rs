@@ -7,7 +7,7 @@ use quittance_primitives::{BlockCount, BlockHeight, ChannelId, Feature, MilliSat
 use quittance_transactions::{CommitmentFormat, CommitmentTransaction};
 use quittance_wire::{ChannelReady, Message};
 
-use crate::party::{HEIGHT, Opened, Party, opened, sent, without};
+use crate::party::{HEIGHT, Opened, Party, negotiated, opened, sent, without};
 
 /// A variation of the plain request, and what it is to the fundee.
 struct Variation {
@@ -236,6 +236,30 @@ fn the_default_demands_are_a_hundredth_as_reserve_and_no_less_than_either_dust_l
     assert_eq!(sides.local.max_htlc_value_in_flight, MilliSatoshi(1_000_001_000));
     assert_eq!(sides.local.to_self_delay.0, 144);
     assert_eq!(sides.local.max_accepted_htlcs, 483);
+}
+
+#[test]
+fn our_own_channels_have_anchors_unless_the_peer_lacks_them() {
+    let mut policy = Party::alice().policy;
+    assert_eq!(policy.preferred_format(&negotiated()), Some(CommitmentFormat::Anchors));
+    let no_anchors = without(Feature::Anchors);
+    assert_eq!(
+        policy.preferred_format(&no_anchors),
+        Some(CommitmentFormat::StaticRemotekey)
+    );
+    policy.formats.insert(0, CommitmentFormat::ZeroFee);
+    assert_eq!(policy.preferred_format(&negotiated()), Some(CommitmentFormat::ZeroFee));
+    policy.formats = vec![CommitmentFormat::Anchors];
+    assert_eq!(policy.preferred_format(&no_anchors), None);
+}
+
+#[test]
+fn a_peer_that_is_not_trusted_waits_for_one_confirmation_at_least() {
+    let (alice, mut bob) = (Party::alice(), Party::bob());
+    bob.policy.minimum_depth = BlockCount(0);
+    let opened = opened(&alice, &bob, alice.request(&bob), Trust::Zeroconf).unwrap();
+    assert_eq!(opened.bob.state().facts.minimum_depth, BlockCount(1));
+    assert_eq!(opened.alice.state().facts.minimum_depth, BlockCount(1));
 }
 
 #[test]

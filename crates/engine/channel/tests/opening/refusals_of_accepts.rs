@@ -60,7 +60,9 @@ fn sat(amount: u64) -> Amount {
 
 fn of_bits(bits: &[usize]) -> Features {
     let mut features = Features::empty();
-    bits.iter().for_each(|bit| features.set_bit(*bit));
+    for bit in bits {
+        features.set_bit(*bit);
+    }
     features
 }
 

@@ -60,7 +60,9 @@ fn sat(amount: u64) -> Amount {
 
 fn of_bits(bits: &[usize]) -> Features {
     let mut features = Features::empty();
-    bits.iter().for_each(|bit| features.set_bit(*bit));
+    for bit in bits {
+        features.set_bit(*bit);
+    }
     features
 }
 
@@ -520,11 +522,11 @@ fn htlc_limits_delay_and_script() {
 }
 
 fn taproot() -> ScriptBuf {
-    ScriptBuf::from_hex(&format!("5120{}", "07".repeat(32))).unwrap()
+    ScriptBuf::from_hex(&format!("5120{}", "07".repeat(32))).expect("a script")
 }
 
 fn op_return() -> ScriptBuf {
-    ScriptBuf::from_hex("6a06010203040506").unwrap()
+    ScriptBuf::from_hex("6a06010203040506").expect("a script")
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What our own side cannot have: refused before anything is sent.
 
 use bitcoin::Amount;
+use quittance_channel::SideFacts;
 use quittance_channel::opening::{AwaitingAccept, OpenRefusal, OpenRequest, OpeningPolicy, Proposal, Trust};
 use quittance_primitives::{ChannelId, Feature, FeeratePerKw, MilliSatoshi, ToSelfDelay};
 use quittance_transactions::{CommitmentFormat, OpenerCannotAfford};
@@ -10,6 +11,9 @@ use crate::party::{Party, without};
 fn sat(amount: u64) -> Amount {
     Amount::from_sat(amount)
 }
+
+/// A change to the demands of a side that accepts, and why they are refused.
+type DemandsRow = (fn(&mut SideFacts), OpenRefusal);
 
 /// A change to a fair request, and why it is refused.
 type Row = (fn(&mut OpenRequest, &mut OpeningPolicy), OpenRefusal);
@@ -133,23 +137,23 @@ fn a_request_that_no_peer_could_accept_is_refused_before_anything_is_sent() {
 
 #[test]
 fn an_accepting_side_whose_demands_do_not_fit_keeps_the_proposal() {
-    let rows: Vec<(fn(&mut Party, &mut quittance_channel::SideFacts), OpenRefusal)> = vec![
+    let rows: Vec<DemandsRow> = vec![
         (
-            |_, demands| demands.dust_limit = sat(353),
+            |demands| demands.dust_limit = sat(353),
             OpenRefusal::DustLimitTooSmall {
                 got: sat(353),
                 minimum: sat(354),
             },
         ),
         (
-            |_, demands| demands.channel_reserve = sat(545),
+            |demands| demands.channel_reserve = sat(545),
             OpenRefusal::ReserveBelowOthersDustLimit {
                 reserve: sat(545),
                 dust_limit: sat(546),
             },
         ),
         (
-            |_, demands| {
+            |demands| {
                 demands.dust_limit = sat(10_001);
                 demands.channel_reserve = sat(10_001);
             },
@@ -159,7 +163,7 @@ fn an_accepting_side_whose_demands_do_not_fit_keeps_the_proposal() {
             },
         ),
         (
-            |_, demands| demands.channel_reserve = sat(998_216),
+            |demands| demands.channel_reserve = sat(998_216),
             OpenRefusal::BothBelowReserve {
                 to_opener: MilliSatoshi(998_216_000),
                 to_accepter: MilliSatoshi(0),
@@ -168,7 +172,7 @@ fn an_accepting_side_whose_demands_do_not_fit_keeps_the_proposal() {
         ),
     ];
     for (change, why) in rows {
-        let (mut alice, mut bob) = (Party::alice(), Party::bob());
+        let (mut alice, bob) = (Party::alice(), Party::bob());
         alice.policy.ours.dust_limit = sat(546);
         let request = alice.request(&bob);
         let features = request.negotiated.clone();
@@ -183,7 +187,7 @@ fn an_accepting_side_whose_demands_do_not_fit_keeps_the_proposal() {
         )
         .unwrap();
         let mut demands = proposal.demands(&bob.policy, bob.keys.public_keys(), None);
-        change(&mut bob, &mut demands);
+        change(&mut demands);
         let unchanged = proposal.clone().accept(bob.part(demands), &bob.policy).unwrap_err();
         assert_eq!(unchanged.why, why);
         assert_eq!(unchanged.state, proposal);

@@ -120,7 +120,8 @@ impl Proposal {
         let minimum_depth = if self.channel_type.zeroconf {
             BlockCount(0)
         } else {
-            policy.minimum_depth
+            // Without trust there is no channel without confirmation, whatever the policy says.
+            policy.minimum_depth.max(BlockCount(1))
         };
         let message = self.accept_message(&ours, minimum_depth);
         let announce = self.is_announced();
