@@ -19,7 +19,7 @@ use crate::faucet;
 use crate::ledger::{ChainChange, Ledger};
 use crate::mempool::acceptance::Acceptance;
 use crate::mempool::{Entry, Mempool, Policy};
-use crate::rejection::{PackageRejected, Rejected};
+use crate::rejection::{PackageRejected, Reason, Rejected};
 
 pub use crate::ledger::ChainParameters;
 
@@ -187,6 +187,9 @@ impl Chain for EmbeddedChain {
 
     fn submit(&mut self, transaction: &Transaction) -> Result<Txid, Rejected> {
         let txid = transaction.compute_txid();
+        if self.ledger.has_output_of(transaction) {
+            return Err(Reason::AlreadyKnown.into());
+        }
         if self.mempool.entry(&txid).is_none() {
             let mut acceptance = self.acceptance();
             let admission = acceptance.judge(transaction)?;

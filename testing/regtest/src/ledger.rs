@@ -230,6 +230,13 @@ impl Ledger {
         self.coins.get(outpoint)
     }
 
+    /// Whether a transaction is confirmed and has an unspent output, which is how bitcoind tells that it is known.
+    pub fn has_output_of(&self, transaction: &Transaction) -> bool {
+        let txid = transaction.compute_txid();
+        let outputs = u32::try_from(transaction.output.len()).expect("outputs fit 32 bits");
+        (0..outputs).any(|vout| self.coins.contains_key(&OutPoint { txid, vout }))
+    }
+
     /// The height at which the active chain confirms a transaction.
     pub fn confirmed_at(&self, txid: &Txid) -> Option<u32> {
         self.confirmed.get(txid).copied()

@@ -255,10 +255,8 @@ impl Acceptance<'_> {
             .map(|input| find(&input.previous_output))
             .collect();
         coins.ok_or_else(|| {
-            let txid = transaction.compute_txid();
-            let outputs = u32::try_from(transaction.output.len()).expect("outputs fit 32 bits");
-            let confirmed = (0..outputs).any(|vout| self.ledger.coin(&OutPoint { txid, vout }).is_some());
-            if confirmed {
+            let known = self.ledger.has_output_of(transaction);
+            if known {
                 Reason::AlreadyKnown
             } else {
                 Reason::MissingInputs

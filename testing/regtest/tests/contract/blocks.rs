@@ -98,6 +98,12 @@ stories! {
         world.chain.submit_block(&honest).unwrap();
     }
 
+    fn a_coinbase_is_never_loose(world) {
+        world.mine(1);
+        let coinbase = build(plan(world, 1 << 46)).txdata[0].clone();
+        assert_eq!(world.refusal(&coinbase), Reason::Coinbase);
+    }
+
     fn a_block_commits_to_its_transactions(world) {
         let coin = world.coin(10_000);
         let with = |transactions: Vec<Transaction>| BlockPlan { transactions, ..plan(world, 1 << 43) };

@@ -134,11 +134,4 @@ stories! {
         world.mine(1);
         world.accept(&transaction);
     }
-
-    fn a_coinbase_is_never_loose(world) {
-        world.mine(1);
-        let hash = world.chain.tip().hash;
-        let coinbase = world.chain.block(&hash).unwrap().txdata[0].clone();
-        assert_eq!(world.refusal(&coinbase), Reason::Coinbase);
-    }
 }
