@@ -6,8 +6,9 @@
 
 use std::hint::black_box;
 
-use bitcoin::{Amount, OutPoint, Txid, hashes::Hash};
-use criterion::{Criterion, criterion_group, criterion_main};
+use bitcoin::hashes::{Hash, sha256};
+use bitcoin::{Amount, OutPoint, Txid};
+use criterion::{criterion_group, criterion_main};
 use lightning::ln::chan_utils::{
     ChannelTransactionParameters, CommitmentTransaction as LdkCommitment, CounterpartyChannelTransactionParameters,
     HTLCOutputInCommitment,
@@ -16,7 +17,7 @@ use lightning::sign::ecdsa::EcdsaChannelSigner;
 use lightning::sign::{ChannelSigner, InMemorySigner, KeysManager, SignerProvider};
 use lightning::types::features::ChannelTypeFeatures;
 use lightning::types::payment::PaymentHash as LdkHash;
-use quittance_bench::{BARE, LDK, OURS, key, point};
+use quittance_bench::{BARE, Bench, LDK, OURS, key, point, runner};
 use quittance_primitives::{
     CltvExpiry, CommitmentNumber, FeeratePerKw, HtlcId, MilliSatoshi, PaymentHash, ToSelfDelay,
 };
@@ -24,7 +25,7 @@ use quittance_transactions::signing::{ChannelSecretKeys, sign};
 use quittance_transactions::{
     ChannelTerms, CommitmentContents, CommitmentFormat, CommitmentTransaction, Htlc, HtlcDirection, Role, SideTerms,
 };
-use secp256k1::{Message, SECP256K1, Scalar, Secp256k1};
+use secp256k1::{Message, PublicKey, SECP256K1, Scalar, Secp256k1};
 
 const FUNDING_SAT: u64 = 1_000_000_000;
 const HTLC_SAT: u64 = 10_000;
@@ -88,19 +89,29 @@ fn contents(htlcs: u64) -> CommitmentContents {
 }
 
 /// The curve operations behind the keys of one commitment.
-fn derive_keys(htlcs: u64) {
-    let (tweak, base) = (Scalar::from(key(9)), point(8));
-    let multiplied = || black_box(&base).mul_tweak(SECP256K1, black_box(&tweak)).expect("a key");
-    let added = || {
-        black_box(&base)
-            .add_exp_tweak(SECP256K1, black_box(&tweak))
+fn derive_keys(bases: &[PublicKey; 5], tweak: &Scalar, htlcs: u64) {
+    let multiplied = |base: PublicKey| black_box(base).mul_tweak(SECP256K1, black_box(tweak)).expect("a key");
+    let added = |base: PublicKey| {
+        black_box(base)
+            .add_exp_tweak(SECP256K1, black_box(tweak))
             .expect("a key")
     };
-    black_box(multiplied().combine(&multiplied()).expect("revocationpubkey"));
-    black_box(added());
+    let [revocation, per_commitment, delayed, own_htlc, other_htlc] = *bases;
+    black_box(
+        multiplied(revocation)
+            .combine(&multiplied(per_commitment))
+            .expect("revocationpubkey"),
+    );
+    black_box(added(delayed));
     if htlcs > 0 {
-        black_box((added(), added()));
+        black_box((added(own_htlc), added(other_htlc)));
     }
+}
+
+/// What the keys are derived from. The tweak is a hash, as it is in a channel.
+fn bases() -> ([PublicKey; 5], Scalar) {
+    let tweak = Scalar::from_be_bytes(sha256::Hash::hash(b"tweak").to_byte_array());
+    ([11, 30, 13, 14, 24].map(point), tweak.expect("a valid scalar"))
 }
 
 /// LDK's signer and parameters of the same channel; its keys are derived its own way, which changes nothing in the work.
@@ -161,8 +172,9 @@ impl LdkChannel {
     }
 }
 
-fn sign_for_peer(criterion: &mut Criterion) {
+fn sign_for_peer(criterion: &mut Bench) {
     let (terms, keys) = (terms(), secret_keys(10));
+    let (bases, tweak) = bases();
     let context = Secp256k1::new();
     let ldk = LdkChannel::new(&context);
     for htlcs in [0, 30, 483] {
@@ -183,10 +195,10 @@ fn sign_for_peer(criterion: &mut Criterion) {
                     .expect("it signs")
             });
         });
-        let digest = Message::from_digest([9; 32]);
+        let digest = Message::from_digest(sha256::Hash::hash(b"digest").to_byte_array());
         group.bench_function(BARE, |bencher| {
             bencher.iter(|| {
-                derive_keys(htlcs);
+                derive_keys(&bases, &tweak, htlcs);
                 for _ in 0..=htlcs {
                     black_box(sign(black_box(&digest), &keys.funding));
                 }
@@ -196,8 +208,9 @@ fn sign_for_peer(criterion: &mut Criterion) {
     }
 }
 
-fn verify_from_peer(criterion: &mut Criterion) {
+fn verify_from_peer(criterion: &mut Bench) {
     let (terms, keys) = (terms(), secret_keys(10));
+    let (bases, tweak) = bases();
     for htlcs in [0, 30, 483] {
         let mut group = criterion.benchmark_group(format!("commitment: build and verify, HTLCs: {htlcs}"));
         group.sample_size(if htlcs > 100 { 20 } else { 100 });
@@ -209,11 +222,14 @@ fn verify_from_peer(criterion: &mut Criterion) {
                 commitment.verify(&signatures).expect("we signed it");
             });
         });
-        let (digest, public_key) = (Message::from_digest([9; 32]), point(10));
+        let (digest, public_key) = (
+            Message::from_digest(sha256::Hash::hash(b"digest").to_byte_array()),
+            point(10),
+        );
         let signature = sign(&digest, &key(10));
         group.bench_function(BARE, |bencher| {
             bencher.iter(|| {
-                derive_keys(htlcs);
+                derive_keys(&bases, &tweak, htlcs);
                 for _ in 0..=htlcs {
                     SECP256K1
                         .verify_ecdsa(black_box(&digest), &signature, &public_key)
@@ -225,5 +241,9 @@ fn verify_from_peer(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, sign_for_peer, verify_from_peer);
+criterion_group! {
+    name = benches;
+    config = runner();
+    targets = sign_for_peer, verify_from_peer
+}
 criterion_main!(benches);

@@ -1,16 +1,16 @@
 //! BOLT 11 invoices, written and signed, and read.
 //!
 //! Both sides stand on the codec `lightning-invoice`. Ours goes over the text a second time, checks the signature over the letters
-//! that came, and compares the signer's key when it signs. Bare: one recoverable signature; one recovery of the key from it.
+//! that came; when it signs, it checks the signer and reads back what it wrote. Bare: one recoverable signature; one recovery of the key from it.
 
 use std::hint::black_box;
 use std::time::Duration;
 
 use bitcoin::Network;
 use bitcoin::hashes::{Hash, sha256};
-use criterion::{Criterion, criterion_group, criterion_main};
+use criterion::{criterion_group, criterion_main};
 use lightning_invoice::{Bolt11Invoice, Currency, InvoiceBuilder};
-use quittance_bench::{BARE, LDK, OURS, key, point};
+use quittance_bench::{BARE, Bench, LDK, OURS, key, point, runner};
 use quittance_invoice::{Description, Invoice, Terms, UnsignedInvoice};
 use quittance_primitives::{MilliSatoshi, PaymentHash, PaymentSecret};
 use secp256k1::{Message, SECP256K1};
@@ -53,7 +53,7 @@ fn ldk() -> Bolt11Invoice {
         .expect("the terms are fine")
 }
 
-fn sign(criterion: &mut Criterion) {
+fn sign(criterion: &mut Bench) {
     let mut group = criterion.benchmark_group("invoice: write and sign");
     group.bench_function(OURS, |bencher| bencher.iter(|| ours().to_string()));
     group.bench_function(LDK, |bencher| bencher.iter(|| ldk().to_string()));
@@ -64,7 +64,7 @@ fn sign(criterion: &mut Criterion) {
     group.finish();
 }
 
-fn parse(criterion: &mut Criterion) {
+fn parse(criterion: &mut Bench) {
     let mut group = criterion.benchmark_group("invoice: read");
     let text = ours().to_string();
     group.bench_function(OURS, |bencher| {
@@ -81,5 +81,9 @@ fn parse(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, sign, parse);
+criterion_group! {
+    name = benches;
+    config = runner();
+    targets = sign, parse
+}
 criterion_main!(benches);

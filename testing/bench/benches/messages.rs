@@ -3,10 +3,10 @@
 use std::hint::black_box;
 
 use bitcoin::constants::ChainHash;
-use criterion::{Criterion, criterion_group, criterion_main};
+use criterion::{criterion_group, criterion_main};
 use lightning::ln::msgs;
 use lightning::util::ser::LengthReadable;
-use quittance_bench::{BARE, LDK, OURS, key, point};
+use quittance_bench::{BARE, Bench, LDK, OURS, key, point, runner};
 use quittance_primitives::{
     ChannelId, CltvExpiry, CltvExpiryDelta, HtlcId, MilliSatoshi, NodeId, PaymentHash, ShortChannelId,
 };
@@ -27,7 +27,7 @@ fn onion() -> Box<[u8; 1366]> {
     packet
 }
 
-fn compare<T: LengthReadable>(criterion: &mut Criterion, name: &str, message: Message, bare: impl Fn()) {
+fn compare<T: LengthReadable>(criterion: &mut Bench, name: &str, message: Message, bare: impl Fn()) {
     let mut group = criterion.benchmark_group(format!("decode: {name}"));
     let mut bytes = Vec::new();
     message.encode_into(&mut bytes);
@@ -56,7 +56,7 @@ fn parse_signatures(bytes: &[u8], count: usize) {
     }
 }
 
-fn decode(criterion: &mut Criterion) {
+fn decode(criterion: &mut Bench) {
     let (point_bytes, signature_bytes) = (point(3).serialize(), signature().serialize_compact());
     let add = UpdateAddHtlc {
         channel_id: ChannelId([1; 32]),
@@ -118,5 +118,9 @@ fn decode(criterion: &mut Criterion) {
     compare::<msgs::ChannelAnnouncement>(criterion, "channel_announcement", announcement.into(), four);
 }
 
-criterion_group!(benches, decode);
+criterion_group! {
+    name = benches;
+    config = runner();
+    targets = decode
+}
 criterion_main!(benches);

@@ -2,13 +2,13 @@
 
 use chacha20poly1305::aead::AeadInPlace;
 use chacha20poly1305::{ChaCha20Poly1305, Key, KeyInit, Nonce};
-use criterion::{Criterion, criterion_group, criterion_main};
-use quittance_bench::{BARE, OURS, key, point};
+use criterion::{criterion_group, criterion_main};
+use quittance_bench::{BARE, Bench, OURS, key, point, runner};
 use quittance_noise::{Decrypted, Initiator, RECORD_OVERHEAD, Responder};
 
 const BODY: usize = 1_000;
 
-fn message(criterion: &mut Criterion) {
+fn message(criterion: &mut Bench) {
     let mut group = criterion.benchmark_group("noise: 1 kB, encrypt and decrypt");
 
     let (initiator, act_one) = Initiator::start(key(1), key(2), point(3));
@@ -42,5 +42,9 @@ fn message(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, message);
+criterion_group! {
+    name = benches;
+    config = runner();
+    targets = message
+}
 criterion_main!(benches);

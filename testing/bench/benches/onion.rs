@@ -8,7 +8,7 @@ use std::hint::black_box;
 use bitcoin::hashes::{Hash, HashEngine, Hmac, HmacEngine, sha256};
 use chacha20::ChaCha20;
 use chacha20::cipher::{KeyIvInit, StreamCipher};
-use criterion::{Criterion, criterion_group, criterion_main};
+use criterion::{criterion_group, criterion_main};
 use lightning::ln::channelmanager::RecipientOnionFields;
 use lightning::ln::msgs::{OnionPacket as LdkPacket, UpdateAddHTLC};
 use lightning::ln::onion_payment::peel_payment_onion;
@@ -18,7 +18,7 @@ use lightning::sign::KeysManager;
 use lightning::types::features::{ChannelFeatures, NodeFeatures};
 use lightning::types::payment::{PaymentHash, PaymentSecret};
 use lightning::util::logger::{Logger, Record};
-use quittance_bench::{BARE, LDK, OURS, key, point};
+use quittance_bench::{BARE, Bench, LDK, OURS, key, point, runner};
 use quittance_onion::{OnionHop, OnionPacket, PAYMENT_AREA, create_onion, peel_with_key};
 use quittance_primitives::ShortChannelId;
 use quittance_wire::{TlvWriter, Tu32, Tu64};
@@ -106,7 +106,7 @@ fn hmac_of(bytes: &[u8]) -> [u8; 32] {
     Hmac::from_engine(engine).to_byte_array()
 }
 
-fn create(criterion: &mut Criterion) {
+fn create(criterion: &mut Bench) {
     for hops in [1, 3, 20] {
         let mut group = criterion.benchmark_group(format!("onion: create, hops: {hops}"));
         let nodes = route(hops);
@@ -133,7 +133,7 @@ fn create(criterion: &mut Criterion) {
     }
 }
 
-fn peel(criterion: &mut Criterion) {
+fn peel(criterion: &mut Bench) {
     let mut group = criterion.benchmark_group("onion: peel the first of 20 hops");
     let node = first_node();
     let (ldk_packet, amount_msat, cltv_expiry) = ldk_onion(&ldk_path(&route(20)));
@@ -182,5 +182,9 @@ fn peel(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, create, peel);
+criterion_group! {
+    name = benches;
+    config = runner();
+    targets = create, peel
+}
 criterion_main!(benches);
