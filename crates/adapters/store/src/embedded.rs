@@ -22,11 +22,14 @@ use lock::Lock;
 use shared::{Shared, Written};
 
 pub use error::OpenError;
+pub use inspect::{Inspection, Report, read_any_version};
 pub use shared::{Limits, OnDurable};
 
 mod database;
 mod error;
+mod inspect;
 mod lock;
+mod log;
 mod overlay;
 mod shared;
 
@@ -194,6 +197,7 @@ impl Place {
             layer: None,
             syncs: Syncs::EveryCommit,
             settle,
+            read: |path| std::fs::read(path),
         }
     }
 }

@@ -16,6 +16,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use super::error::{OpenError, io_error, open_error};
+use super::log::check_log;
 use super::overlay::{Found, Move};
 
 /// Where a store's file is, and through which of SQLite's layers to the system it is reached.
@@ -30,6 +31,17 @@ pub(super) struct Place {
     /// The process before this one may have been killed before it synced; and after a failed sync a cache shows what the disk does
     /// not hold, and calls it clean.
     pub(super) settle: fn(&Path) -> io::Result<()>,
+    /// Reads a whole file.
+    pub(super) read: fn(&Path) -> io::Result<Vec<u8>>,
+}
+
+impl Place {
+    /// SQLite's log.
+    fn log(&self) -> PathBuf {
+        let mut path = self.path.clone().into_os_string();
+        path.push("-wal");
+        path.into()
+    }
 }
 
 /// Whether commits are synced.
@@ -85,15 +97,13 @@ impl Database {
 
     /// Opens a store for writing. What is readable afterwards is durable, even if the process that wrote it never synced it.
     pub(super) fn open(place: &Place) -> Result<Self, OpenError> {
-        for file in ["", "-wal"] {
-            let mut path = place.path.clone().into_os_string();
-            path.push(file);
-            let path = PathBuf::from(path);
+        for path in [place.path.clone(), place.log()] {
             match (place.settle)(&path) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 settled => settled.map_err(|error| io_error(&path, &error))?,
             }
         }
+        check_log_at(place)?;
         Self::open_again(place)
     }
 
@@ -104,7 +114,11 @@ impl Database {
 
     /// Opens a store that is not to be changed.
     pub(super) fn open_to_read(place: &Place) -> Result<Self, OpenError> {
-        Self::connect_checked(place, OpenFlags::SQLITE_OPEN_READ_ONLY)
+        check_log_at(place)?;
+        let database = Self::open_again(place)?;
+        let query_only = database.connection.pragma_update(None, "query_only", true);
+        query_only.map_err(|error| open_error(&place.path, &error))?;
+        Ok(database)
     }
 
     fn connect_checked(place: &Place, flags: OpenFlags) -> Result<Self, OpenError> {
@@ -283,12 +297,38 @@ impl Database {
         rows.collect()
     }
 
+    /// Checks that every moved row stands at a key.
+    pub(super) fn check_keys(&self) -> Result<(), ReadError> {
+        let keys = self.keys().map_err(|error| read_error(&"the keys", &error))?;
+        keys.iter()
+            .try_for_each(|key| Key::from_bytes(key).map(|_| ()).map_err(ReadError::Key))
+    }
+
+    fn keys(&self) -> rusqlite::Result<Vec<Vec<u8>>> {
+        let mut statement = self.connection.prepare("SELECT key FROM record")?;
+        let keys = statement.query_map([], |row| row.get(0))?;
+        keys.collect()
+    }
+
     /// What SQLite finds wrong with the file's pages and indexes; nothing if all is well.
     pub(super) fn complaints(&self) -> rusqlite::Result<Vec<String>> {
         let mut statement = self.connection.prepare("PRAGMA integrity_check")?;
         let lines = statement.query_map([], |row| row.get::<_, String>(0))?;
         let lines: Vec<String> = lines.collect::<rusqlite::Result<_>>()?;
         Ok(lines.into_iter().filter(|line| line != "ok").collect())
+    }
+}
+
+// Before SQLite sees the log: it would cut off what follows the damage.
+fn check_log_at(place: &Place) -> Result<(), OpenError> {
+    let path = place.log();
+    match (place.read)(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(io_error(&path, &error)),
+        Ok(log) => check_log(&log).map_err(|damage| OpenError::Damaged {
+            path: place.path.clone(),
+            detail: damage.to_string(),
+        }),
     }
 }
 

@@ -271,6 +271,11 @@ impl Shared {
         Ok(Part { records, end })
     }
 
+    /// Batches that stand in the journal and are not moved yet.
+    pub(super) fn journal_batches(&self) -> usize {
+        self.lock_overlay().batch_count()
+    }
+
     fn due_move(&self, group: usize) -> Option<Move> {
         let (overlay, limits) = (self.lock_overlay(), self.limits);
         // The newest batch stays, since the journal alone knows its number.

@@ -225,3 +225,87 @@ fn reads_agree_with_the_rows_at_every_step_of_a_batchs_way() {
         assert_eq!(store.get(key).unwrap().as_ref(), Some(record));
     }
 }
+
+/// A store whose log still holds `batches` batches, each a commit of its own; closed.
+fn closed_with_a_log(batches: u64) -> TempDir {
+    let folder = TempDir::new().unwrap();
+    let mut store = EmbeddedStore::create(folder.path(), Options::default()).unwrap();
+    for number in 1..=batches {
+        store.append(event(number)).unwrap();
+        store.watch().wait_for(Lsn(number), Duration::from_secs(30)).unwrap();
+    }
+    store.close().unwrap();
+    folder
+}
+
+#[test]
+fn damage_in_the_middle_of_the_log_stops_the_start_and_changes_nothing() {
+    let folder = closed_with_a_log(5);
+    let path = folder.path().join("journal.sqlite-wal");
+    let whole = std::fs::read(&path).unwrap();
+    let frames = (whole.len() - 32) / (24 + 4096);
+    // A flipped bit of each frame in turn: its page, then its header.
+    for (frame, offset) in (0..frames).flat_map(|frame| [(frame, 24 + 2_000), (frame, 17), (frame, 2)]) {
+        let mut log = whole.clone();
+        log[32 + frame * (24 + 4096) + offset] ^= 0x10;
+        std::fs::write(&path, &log).unwrap();
+        let opened = EmbeddedStore::open(folder.path(), Options::default());
+        if frame + 1 < frames {
+            let Err(OpenError::Damaged { detail, .. }) = opened else {
+                panic!("frame {frame} of {frames} is damaged at {offset}");
+            };
+            assert!(
+                detail.starts_with(&format!("frame {} of its log does not fit", frame + 1)),
+                "{detail}"
+            );
+            assert!(std::fs::read(&path).unwrap() == log, "the log is left as it is");
+        } else {
+            // The newest commit: no log can tell this from a commit that was never finished.
+            assert_eq!(opened.unwrap().durable(), Lsn(4));
+        }
+    }
+    std::fs::write(&path, &whole).unwrap();
+    assert_eq!(
+        EmbeddedStore::open(folder.path(), Options::default())
+            .unwrap()
+            .durable(),
+        Lsn(5)
+    );
+}
+
+#[test]
+fn an_inspection_finds_what_is_damaged_and_changes_nothing() {
+    let mut subject = Embedded::new(LIMITS);
+    let mut store = subject.create();
+    (1..=55).for_each(|number| assert_eq!(store.append(history_batch(number)), Ok(Lsn(number))));
+    store.close().unwrap();
+    let folder = subject.folder.path();
+
+    let content = || {
+        let read = |name: &str| std::fs::read(folder.join(name)).unwrap();
+        (read(FILE_NAME), read("journal.sqlite-wal"))
+    };
+    let before = content();
+    let report = Inspection::open(folder).unwrap().verify().unwrap();
+    assert_eq!((report.last, report.faults.len()), (Lsn(55), 0));
+    assert!((1..55).contains(&report.journal_batches));
+    assert_eq!(report.spaces[&quittance_journal::Space::Events].0, 10);
+    assert_eq!(report.spaces[&quittance_journal::Space::Payments].0, 20);
+    assert!(content() == before, "an inspection changes nothing");
+
+    let connection = rusqlite::Connection::open(folder.join(FILE_NAME)).unwrap();
+    let key = Key::Checkpoint(quittance_primitives::ChannelId([0; 32]));
+    let tamper = "UPDATE record SET value = CAST(substr(value, 1, length(value) - 1) || x'00' AS BLOB) WHERE key = ?1";
+    let tampered = connection.execute(tamper, [key.to_bytes()]).unwrap();
+    connection
+        .execute("INSERT INTO record VALUES (x'ff', x'')", [])
+        .unwrap();
+    drop(connection);
+    let faults = Inspection::open(folder).unwrap().verify().unwrap().faults;
+    assert_eq!((tampered, faults.len()), (1, 2), "{faults:?}");
+    assert!(
+        faults[0].starts_with(&format!("the record {key} cannot be read: it is damaged")),
+        "{faults:?}"
+    );
+    assert!(faults[1].contains("does not know: ff"), "{faults:?}");
+}

@@ -88,12 +88,27 @@ impl Drop for Machine {
     }
 }
 
-/// What [`super::super::database::Place`] asks of the system, asked of the machine that the path names.
+/// What a [`super::super::database::Place`] asks of the system, asked of the machine that the path names.
 pub(super) fn settle(path: &Path) -> io::Result<()> {
+    on_machine(path, Disk::settle)
+}
+
+/// Likewise.
+pub(super) fn read(path: &Path) -> io::Result<Vec<u8>> {
+    on_machine(path, |disk, name| {
+        let mut content = vec![0; disk.len(name)];
+        disk.read(name, 0, &mut content).map(|_| content)
+    })
+}
+
+fn on_machine<R>(path: &Path, call: impl FnOnce(&mut Disk, &str) -> Result<R, Trouble>) -> io::Result<R> {
     let path = CString::new(path.to_str().unwrap()).unwrap();
     let (state, name) = unsafe { find(path.as_ptr()) }.ok_or(io::ErrorKind::NotFound)?;
-    let settled = state.disk.lock().unwrap().settle(&name);
-    settled.map_err(|trouble| io::Error::other(format!("{trouble:?}")))
+    let mut disk = state.disk.lock().unwrap();
+    if !disk.exists(&name) {
+        return Err(io::ErrorKind::NotFound.into());
+    }
+    call(&mut disk, &name).map_err(|trouble| io::Error::other(format!("{trouble:?}")))
 }
 
 fn register() {
@@ -130,7 +145,7 @@ fn register() {
 static METHODS: ffi::sqlite3_io_methods = ffi::sqlite3_io_methods {
     iVersion: 2,
     xClose: Some(close),
-    xRead: Some(read),
+    xRead: Some(read_at),
     xWrite: Some(write),
     xTruncate: Some(truncate),
     xSync: Some(sync),
@@ -220,7 +235,7 @@ unsafe extern "C" fn close(file: *mut ffi::sqlite3_file) -> c_int {
     ffi::SQLITE_OK
 }
 
-unsafe extern "C" fn read(file: *mut ffi::sqlite3_file, buffer: *mut c_void, length: c_int, offset: i64) -> c_int {
+unsafe extern "C" fn read_at(file: *mut ffi::sqlite3_file, buffer: *mut c_void, length: c_int, offset: i64) -> c_int {
     let buffer = unsafe { std::slice::from_raw_parts_mut(buffer.cast::<u8>(), usize::try_from(length).unwrap()) };
     let read = |disk: &mut Disk, name: &str| {
         let there = disk.read(name, usize::try_from(offset).unwrap(), buffer)?;
