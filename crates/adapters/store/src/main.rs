@@ -1,13 +1,15 @@
 //! Looks into a node's store: `verify` checks it, `dump` shows it. Neither changes it; the node must be stopped.
 
+use std::error::Error;
 use std::io::{self, BufWriter, Write};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use quittance_journal::{Key, KeyRange, Space};
-use quittance_store::embedded::{Inspection, Report, read_any_version};
+use quittance_journal::{Key, KeyRange, Space, Store};
+use quittance_store::embedded::{EmbeddedStore, Inspection, Options, Report, read_any_version};
+use quittance_store::manager_rows;
 
 #[derive(Parser)]
 #[command(name = "quittance-store", version, about = "Looks into the store of a Quittance node that is stopped", after_help = EXAMPLES)]
@@ -34,6 +36,15 @@ enum Command {
         #[arg(long)]
         bodies: bool,
     },
+    /// For tests: lose all manager rows, or take them from an older copy of the store
+    #[command(hide = true)]
+    LoseManagerRows {
+        /// The store's folder
+        path: PathBuf,
+        /// The folder of an older copy of the store
+        #[arg(long)]
+        take_from: Option<PathBuf>,
+    },
 }
 
 const EXAMPLES: &str = "Examples:
@@ -51,6 +62,10 @@ fn main() -> ExitCode {
         Command::Dump { path, prefix, bodies } => {
             let bodies = if bodies { Bodies::Shown } else { Bodies::Hidden };
             dump(&path, &prefix, bodies, &mut out)
+        }
+        Command::LoseManagerRows { path, take_from } => {
+            let lost = lose_manager_rows(&path, take_from.as_deref());
+            lost.map(|()| true).map_err(|error| error.to_string())
         }
     };
     match done.and_then(|whole| out.flush().map(|()| whole).map_err(|error| error.to_string())) {
@@ -138,4 +153,18 @@ fn dump(path: &Path, prefix: &str, bodies: Bodies, out: &mut impl Write) -> Resu
         Some(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.to_string()),
         _ => Ok(whole),
     }
+}
+
+fn lose_manager_rows(path: &Path, older: Option<&Path>) -> Result<(), Box<dyn Error>> {
+    let rows = match older {
+        Some(older) => manager_rows::read(&EmbeddedStore::open(older, Options::default())?)?,
+        None => Vec::new(),
+    };
+    let mut store = EmbeddedStore::open(path, Options::default())?;
+    let batch = manager_rows::replacement(&store, rows)?;
+    if !batch.is_empty() {
+        store.append(batch)?;
+    }
+    store.close()?;
+    Ok(())
 }
