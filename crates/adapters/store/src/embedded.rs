@@ -271,14 +271,20 @@ fn write_groups(shared: &Shared, database: &mut Database, wake_keeper: SyncSende
     }
 }
 
-// Moves SQLite's log to its file while the writer goes on. Only when the log has outgrown its bound must the writer wait.
+// Moves SQLite's log to its file while the writer goes on. Commits that come meanwhile keep the log from beginning anew; when it
+// has outgrown its bound the writer must wait for that, but only for what has come since.
 fn run_keeper(shared: &Shared, keeper: &Database, woken: Receiver<()>) {
-    let mut how = Checkpoint::Passive;
     while woken.recv().is_ok() && shared.failure().is_none() {
-        match keeper.checkpoint(how) {
-            Ok(state) if state.frames - state.checkpointed > LOG_FRAMES_MAX => how = Checkpoint::Restart,
-            Ok(_) => how = Checkpoint::Passive,
-            Err(error) => return shared.fail(error::store_failed(&error)),
+        let moved = keeper.checkpoint(Checkpoint::Passive).and_then(|frames| {
+            let outgrown = frames > LOG_FRAMES_MAX;
+            if outgrown {
+                keeper.checkpoint(Checkpoint::Restart).map(|_| ())
+            } else {
+                Ok(())
+            }
+        });
+        if let Err(error) = moved {
+            return shared.fail(error::store_failed(&error));
         }
     }
 }
@@ -296,8 +302,8 @@ impl Drop for FailOnPanic<'_> {
 
 const FILE_NAME: &str = "journal.sqlite";
 
-/// Frames of 4 KiB that wait in SQLite's log before the writer is made to wait: 64 MiB.
-const LOG_FRAMES_MAX: i64 = 16_384;
+/// Frames of 4 KiB that SQLite's log has before it is made to begin anew: 16 MiB.
+const LOG_FRAMES_MAX: i64 = 4_096;
 
 #[cfg(test)]
 mod power_loss;

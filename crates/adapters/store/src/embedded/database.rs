@@ -66,13 +66,6 @@ pub(super) struct Database {
 /// A batch of the journal, as read at the start.
 pub(super) type JournalRow = (Lsn, Batch);
 
-/// How far a checkpoint of SQLite's log came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct LogState {
-    pub(super) frames: i64,
-    pub(super) checkpointed: i64,
-}
-
 /// How hard a checkpoint of SQLite's log tries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Checkpoint {
@@ -190,19 +183,14 @@ impl Database {
         transaction.commit()
     }
 
-    /// Writes what SQLite's log holds to its place in the file, as far as `how` says.
-    pub(super) fn checkpoint(&self, how: Checkpoint) -> rusqlite::Result<LogState> {
+    /// Writes what SQLite's log holds to its place in the file, as far as `how` says, and returns how many frames the log has.
+    pub(super) fn checkpoint(&self, how: Checkpoint) -> rusqlite::Result<i64> {
         let statement = match how {
             Checkpoint::Passive => "PRAGMA wal_checkpoint(PASSIVE)",
             Checkpoint::Restart => "PRAGMA wal_checkpoint(RESTART)",
             Checkpoint::Truncate => "PRAGMA wal_checkpoint(TRUNCATE)",
         };
-        self.connection.query_row(statement, [], |row| {
-            Ok(LogState {
-                frames: row.get(1)?,
-                checkpointed: row.get(2)?,
-            })
-        })
+        self.connection.query_row(statement, [], |row| row.get(1))
     }
 
     /// The batches of the journal, checked to be whole and without a gap.
