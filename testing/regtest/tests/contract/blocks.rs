@@ -102,6 +102,8 @@ stories! {
         world.mine(1);
         let coinbase = build(plan(world, 1 << 46)).txdata[0].clone();
         assert_eq!(world.refusal(&coinbase), Reason::Coinbase);
+        let confirmed = world.chain.block(&world.chain.tip().hash).unwrap().txdata[0].clone();
+        assert_eq!(world.chain.submit(&confirmed).unwrap_err().reason, Reason::AlreadyKnown);
     }
 
     fn a_block_commits_to_its_transactions(world) {

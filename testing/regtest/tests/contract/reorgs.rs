@@ -68,9 +68,13 @@ stories! {
         let coinbase = world.chain.block(&mined.hash).unwrap().txdata[0].clone();
         let maturity = world.chain.coinbase_maturity().0;
         world.mine(maturity - 1);
-        let txid = world.accept(&spend(&[&coin_of(&coinbase, 0)], 1_000));
-        world.chain.reorg(BlockCount(maturity), &MineOptions::empty(maturity + 1)).unwrap();
+        let reward = coin_of(&coinbase, 0);
+        let txid = world.accept(&spend(&[&reward], 1_000));
+        world.mine(1);
+        assert_eq!(world.chain.spent_by(&reward.outpoint).map(|spend| spend.txid), Some(txid));
+        world.chain.reorg(BlockCount(maturity + 1), &MineOptions::empty(maturity + 2)).unwrap();
         assert_eq!(world.chain.confirmations(&txid), None);
+        assert_eq!(world.chain.spent_by(&reward.outpoint), None);
         assert!(world.chain.mempool_transaction(&txid).is_none());
     }
 
