@@ -1,10 +1,6 @@
 //! Opening of channels between two sides that sign with keys of their own and speak through the real codec.
 
-#![allow(
-    unreachable_pub,
-    clippy::too_many_lines,
-    reason = "a test program has no other reader, and a table is as long as the BOLT's list"
-)]
+#![allow(unreachable_pub, reason = "a test program has no other reader")]
 
 mod any_terms;
 mod batch;

@@ -18,9 +18,19 @@ type DemandsRow = (fn(&mut SideFacts), OpenRefusal);
 /// A change to a fair request, and why it is refused.
 type Row = (fn(&mut OpenRequest, &mut OpeningPolicy), OpenRefusal);
 
+fn check(rows: Vec<Row>) {
+    for (change, why) in rows {
+        let (mut alice, bob) = (Party::alice(), Party::bob());
+        let mut request = alice.request(&bob);
+        change(&mut request, &mut alice.policy);
+        let proposed = AwaitingAccept::propose(request, &alice.policy, &alice.limits);
+        assert_eq!(proposed.map(|_| ()), Err(why));
+    }
+}
+
 #[test]
-fn a_request_that_no_peer_could_accept_is_refused_before_anything_is_sent() {
-    let rows: Vec<Row> = vec![
+fn a_request_for_a_channel_that_no_peer_could_accept_is_refused_before_anything_is_sent() {
+    check(vec![
         (
             |request, _| request.temporary_channel_id = ChannelId([0; 32]),
             OpenRefusal::TemporaryIdZero,
@@ -74,6 +84,12 @@ fn a_request_that_no_peer_could_accept_is_refused_before_anything_is_sent() {
                 maximum: FeeratePerKw(250_000),
             },
         ),
+    ]);
+}
+
+#[test]
+fn so_is_one_of_a_type_or_with_demands_that_no_peer_could_accept() {
+    check(vec![
         (
             |request, _| {
                 request.announce = true;
@@ -125,14 +141,7 @@ fn a_request_that_no_peer_could_accept_is_refused_before_anything_is_sent() {
                 maximum: ToSelfDelay(2_016),
             },
         ),
-    ];
-    for (change, why) in rows {
-        let (mut alice, bob) = (Party::alice(), Party::bob());
-        let mut request = alice.request(&bob);
-        change(&mut request, &mut alice.policy);
-        let proposed = AwaitingAccept::propose(request, &alice.policy, &alice.limits);
-        assert_eq!(proposed.map(|_| ()), Err(why));
-    }
+    ]);
 }
 
 #[test]
