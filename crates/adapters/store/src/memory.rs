@@ -22,6 +22,8 @@ pub struct MemoryStore {
     /// All that was appended, added up.
     rows: Rows,
     durable: Lsn,
+    /// What was durable, added up, so that a crash need not begin at the oldest batch.
+    durable_rows: Rows,
     disk: Disk,
     defect: Option<Defect>,
     failure: Option<StoreFailed>,
@@ -98,6 +100,7 @@ impl MemoryStore {
     pub fn holding(lsn: Lsn, rows: Rows) -> Self {
         Self {
             history: History::starting_at(lsn, rows.clone()),
+            durable_rows: rows.clone(),
             rows,
             durable: lsn,
             disk: Disk::default(),
@@ -152,7 +155,13 @@ impl MemoryStore {
             }
             return Err(failure);
         }
-        self.durable = self.durable.max(last.min(self.appended()));
+        while self.durable < last {
+            let Some(batch) = self.history.batch(self.durable.next()) else {
+                break;
+            };
+            self.durable_rows.apply(batch.clone());
+            self.durable = self.durable.next();
+        }
         Ok(self.durable())
     }
 
@@ -177,9 +186,13 @@ impl MemoryStore {
         let Some(record) = self.rows.get_mut(key) else {
             return false;
         };
+        let whole = record.clone();
         change(record);
         let damaged = record.clone();
         self.history.replace_record(key, &damaged);
+        if let Some(record) = self.durable_rows.get_mut(key).filter(|record| **record == whole) {
+            *record = damaged;
+        }
         true
     }
 
@@ -199,7 +212,16 @@ impl MemoryStore {
         }
         let torn = (self.defect == Some(Defect::KeepsTornBatches)).then_some(torn);
         self.history.cut_after(last, torn.unwrap_or(0));
-        self.reopened()
+        if last < self.durable {
+            return self.reopened_as_in_history();
+        }
+        let mut rows = std::mem::take(&mut self.durable_rows);
+        for lsn in self.durable.0 + 1..=self.appended().0 {
+            if let Some(batch) = self.history.batch(Lsn(lsn)) {
+                rows.apply(batch.clone());
+            }
+        }
+        self.reopened(rows)
     }
 
     /// The store after a backup from the time of batch `lsn` was put back.
@@ -210,7 +232,7 @@ impl MemoryStore {
     pub fn restored(mut self, lsn: Lsn) -> Self {
         assert!(self.reaches(lsn), "the store holds no state at {lsn}");
         self.history.cut_after(lsn, 0);
-        self.reopened()
+        self.reopened_as_in_history()
     }
 
     /// The store with its manager rows as of batch `manager` and everything else as of batch `rest`; it goes on after `rest`.
@@ -269,9 +291,15 @@ impl MemoryStore {
         (self.oldest()..=self.appended()).contains(&lsn)
     }
 
-    fn reopened(mut self) -> Self {
+    fn reopened_as_in_history(self) -> Self {
+        let rows = self.history.rows_at(self.history.newest());
+        self.reopened(rows)
+    }
+
+    fn reopened(mut self, rows: Rows) -> Self {
         self.durable = self.history.newest();
-        self.rows = self.history.rows_at(self.durable);
+        self.durable_rows = rows.clone();
+        self.rows = rows;
         self.failure = None;
         self.lost_from = None;
         self.disk.sync_fails = false;
@@ -279,8 +307,8 @@ impl MemoryStore {
     }
 
     fn replaced(mut self, lsn: Lsn, rows: Rows) -> Self {
-        self.history = History::starting_at(lsn, rows);
-        self.reopened()
+        self.history = History::starting_at(lsn, rows.clone());
+        self.reopened(rows)
     }
 
     fn waiting(&self) -> usize {

@@ -72,8 +72,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             waiting_max: 4_096,
-            kept: 512,
-            moved_at_once: 128,
+            kept: 1_024,
+            moved_at_once: 1_024,
             kept_bytes: 32 * 1024 * 1024,
         }
     }
