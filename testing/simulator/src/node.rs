@@ -1,0 +1,191 @@
+//! One node: a process that runs engine and gate, the disk under it, and its user.
+
+use std::collections::BTreeMap;
+
+use quittance_channel::{ChannelLimits, InlineVerifier};
+use quittance_journal::{EventNumber, Gate, Generation, Lsn};
+use quittance_manager::{ChannelManager, Context, Effect, ManagerConfig, NumberedEvent, RequestId, Response};
+use quittance_payments::{DirectRouter, InvoiceKey};
+use quittance_primitives::{BlockHeight, NodeId};
+use quittance_store::memory::{Keep, MemoryStore};
+
+use crate::Signer;
+
+/// What a crash leaves of the manager's rows. The channels' records are always whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RowsAfterCrash {
+    /// All of them.
+    Whole,
+    /// Those of an earlier batch.
+    Stale(Lsn),
+    /// None.
+    Lost,
+}
+
+/// One node.
+#[derive(Debug)]
+pub struct Node {
+    /// Its name in stories.
+    pub name: String,
+    /// Its secrets: they survive everything.
+    pub signer: Signer,
+    /// The disk.
+    pub store: MemoryStore,
+    /// The process, while it runs.
+    pub process: Option<Process>,
+    /// What the user has seen.
+    pub user: User,
+    /// How often the process died.
+    pub crashes: u32,
+    limits: ChannelLimits,
+}
+
+/// A running process: all of this is gone when it dies.
+#[derive(Debug)]
+pub struct Process {
+    /// The engine.
+    pub manager: ChannelManager,
+    /// The gate before the outside world.
+    pub gate: Gate<Effect>,
+}
+
+/// What the user of a node saw, did and was answered. It outlives the process.
+#[derive(Clone, Debug, Default)]
+pub struct User {
+    /// Every event as it was shown, in order of showing, over all restarts.
+    pub shown: Vec<NumberedEvent>,
+    /// Whether events are handled as soon as they are shown.
+    pub handles_at_once: bool,
+    /// The last event whose handling was confirmed.
+    pub confirmed: Option<EventNumber>,
+    /// Answers to requests.
+    pub responses: BTreeMap<RequestId, Response>,
+}
+
+impl Node {
+    /// A node that has never run.
+    pub fn new(number: u8) -> Self {
+        Self {
+            name: char::from(b'A' + number).to_string(),
+            signer: Signer::new(number),
+            store: MemoryStore::new(),
+            process: None,
+            user: User {
+                handles_at_once: true,
+                ..User::default()
+            },
+            crashes: 0,
+            limits: ChannelLimits::default(),
+        }
+    }
+
+    /// The node's id.
+    pub fn id(&self) -> NodeId {
+        self.signer.node_id()
+    }
+
+    /// The key by which the node's invoices are recognised.
+    pub fn invoice_key(&self) -> InvoiceKey {
+        let mut key = self.id().0;
+        key[0] = 0;
+        InvoiceKey::new(key[..32].try_into().expect("32 of 33 bytes"))
+    }
+
+    /// Starts the process: reads the disk back. Returns what was rebuilt, in words.
+    ///
+    /// # Panics
+    /// When the records are refused: scripts that expect it use [`Node::try_start`].
+    pub fn start(&mut self, tip: BlockHeight, now_ms: u64, entropy: [u8; 32]) -> Vec<String> {
+        self.try_start(tip, now_ms, entropy)
+            .unwrap_or_else(|error| panic!("{} does not start: {error}", self.name))
+    }
+
+    /// Starts the process, unless its records stand against it.
+    ///
+    /// # Errors
+    /// What the engine says against the records.
+    pub fn try_start(
+        &mut self,
+        tip: BlockHeight,
+        now_ms: u64,
+        entropy: [u8; 32],
+    ) -> Result<Vec<String>, quittance_manager::RestoreError> {
+        let config = ManagerConfig {
+            invoice_key: self.invoice_key(),
+            accept_keysend: true,
+            mpp_timeout_ms: 60_000,
+            forward_timeout_ms: 30_000,
+        };
+        let context = context(&self.limits, now_ms, entropy);
+        let restored = ChannelManager::restore(config, tip, &self.store, &context)?;
+        let mut gate = Gate::new(quittance_journal::Store::durable(&self.store));
+        // A disk that fails now stops the node again: nothing leaves.
+        let appended = gate.append(restored.step, &mut self.store);
+        if appended.is_ok() {
+            self.process = Some(Process {
+                manager: restored.manager,
+                gate,
+            });
+        }
+        Ok(restored.rebuilt)
+    }
+
+    /// Ends the process; the disk keeps of what was not synced what `keep` says, and the manager's rows as `rows` says.
+    pub fn crash(&mut self, keep: Keep, rows: RowsAfterCrash) {
+        self.process = None;
+        self.crashes += 1;
+        let store = std::mem::take(&mut self.store).crash(keep);
+        self.store = match rows {
+            RowsAfterCrash::Whole => store,
+            RowsAfterCrash::Lost => store.without_manager_rows(),
+            RowsAfterCrash::Stale(lsn) => {
+                let newest = quittance_journal::Store::durable(&store);
+                let lsn = lsn.clamp(store.oldest(), newest);
+                store.mixed(lsn, newest)
+            }
+        };
+    }
+
+    /// Handles an input and appends what it changes.
+    ///
+    /// # Panics
+    /// When the process does not run.
+    pub fn handle(&mut self, input: quittance_manager::Input, now_ms: u64, entropy: [u8; 32]) {
+        let process = self.process.as_mut().expect("only a process that runs gets inputs");
+        let step = process.manager.handle(input, &context(&self.limits, now_ms, entropy));
+        if process.gate.append(step, &mut self.store).is_err() {
+            // G10: the disk failed; the process stops.
+            self.process = None;
+        }
+    }
+
+    /// The next effect that may leave, one at a time.
+    pub fn release(&mut self) -> Option<Effect> {
+        let durable = quittance_journal::Store::durable(&self.store);
+        self.process.as_mut()?.gate.release(durable).next()
+    }
+
+    /// Tells the gate of a new connection.
+    pub fn note_connected(&mut self, peer: NodeId, generation: Generation) {
+        if let Some(process) = &mut self.process {
+            process.gate.connected(peer, generation);
+        }
+    }
+
+    /// Tells the gate of a lost connection.
+    pub fn note_disconnected(&mut self, peer: &NodeId) {
+        if let Some(process) = &mut self.process {
+            process.gate.disconnected(peer);
+        }
+    }
+}
+
+fn context(limits: &ChannelLimits, now_ms: u64, entropy: [u8; 32]) -> Context<'_> {
+    Context {
+        now_ms,
+        entropy,
+        limits,
+        verifier: &InlineVerifier,
+        router: &DirectRouter,
+    }
+}

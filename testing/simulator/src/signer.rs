@@ -1,0 +1,127 @@
+//! A node's secrets, and everything that needs them: peeling onions, signing commitments, revealing revoked secrets.
+
+use std::collections::BTreeMap;
+
+use quittance_channel::{Attached, Need, ReceivedOnion, SecretCheck};
+use quittance_manager::Outgoing;
+use quittance_onion::{Failure, OnionHash, OnionPacket, SharedSecret, peel};
+use quittance_primitives::NodeId;
+use quittance_transactions::CommitmentSeed;
+use quittance_transactions::signing::ChannelSecretKeys;
+use quittance_wire::{Message, UpdateAddHtlc};
+use secp256k1::{SECP256K1, SecretKey};
+
+/// A node's secrets.
+#[derive(Clone, Debug)]
+pub struct Signer {
+    node: SecretKey,
+    channels: BTreeMap<[u8; 32], ChannelSecrets>,
+}
+
+/// The secrets of one channel.
+#[derive(Clone, Debug)]
+pub struct ChannelSecrets {
+    /// What signs.
+    pub keys: ChannelSecretKeys,
+    /// What the per-commitment secrets follow from.
+    pub seed: CommitmentSeed,
+}
+
+impl Signer {
+    /// The secrets of node `number`.
+    pub fn new(number: u8) -> Self {
+        let node = SecretKey::from_slice(&[number + 1; 32]).expect("a private key");
+        Self {
+            node,
+            channels: BTreeMap::new(),
+        }
+    }
+
+    /// The node's id.
+    pub fn node_id(&self) -> NodeId {
+        NodeId::from(self.node.public_key(SECP256K1))
+    }
+
+    /// Makes the secrets of a new channel.
+    pub fn new_channel(&mut self, keys_id: [u8; 32]) -> &ChannelSecrets {
+        let key = |number: u8| {
+            let mut bytes = keys_id;
+            bytes[0] = number;
+            bytes[31] |= 1;
+            SecretKey::from_slice(&bytes).expect("a private key")
+        };
+        let mut seed = keys_id;
+        seed[0] = 6;
+        let secrets = ChannelSecrets {
+            keys: ChannelSecretKeys {
+                funding: key(1),
+                revocation_basepoint: key(2),
+                payment_basepoint: key(3),
+                delayed_payment_basepoint: key(4),
+                htlc_basepoint: key(5),
+            },
+            seed: CommitmentSeed::new(seed),
+        };
+        self.channels.entry(keys_id).or_insert(secrets)
+    }
+
+    /// What the engine needs with a message.
+    ///
+    /// # Panics
+    /// When the engine asks for what the message does not have.
+    pub fn attach(&self, need: Need, keys_id: Option<[u8; 32]>, message: &Message) -> Attached {
+        let channel = || &self.channels[&keys_id.expect("a need is that of a channel")];
+        match (need, message) {
+            (Need::Nothing, _) => Attached::Nothing,
+            (Need::Onion, Message::UpdateAddHtlc(add)) => Attached::Onion(self.peel(add)),
+            (Need::Point(number), _) => Attached::Point(channel().seed.point(number)),
+            (Need::SecretCheck(number), Message::ChannelReestablish(message)) => {
+                let ours = channel().seed.secret(number).0 == message.your_last_per_commitment_secret;
+                Attached::Secret(if ours { SecretCheck::Ours } else { SecretCheck::NotOurs })
+            }
+            (Need::Onion | Need::SecretCheck(_), _) => panic!("a need fits its message"),
+        }
+    }
+
+    /// The message that an effect stands for, signed or with its secret.
+    ///
+    /// # Panics
+    /// When it opens a channel: simulated channels are opened by the world.
+    pub fn complete(&self, outgoing: Outgoing) -> Message {
+        match outgoing {
+            Outgoing::Message(message) => *message,
+            Outgoing::Commitment(to_sign) => {
+                let keys = &self.channels[&to_sign.signer_keys_id].keys;
+                to_sign.message(keys.countersign(&to_sign.build()))
+            }
+            Outgoing::Revocation(due) => {
+                let seed = &self.channels[&due.signer_keys_id()].seed;
+                due.message(seed.secret(due.revoked()))
+            }
+            Outgoing::Opening(effect) => panic!("the world opens channels, not {effect:?}"),
+        }
+    }
+
+    fn peel(&self, add: &UpdateAddHtlc) -> ReceivedOnion {
+        let packet = OnionPacket::from_payment(&add.onion_routing_packet);
+        let malformed = |failure: &Failure| ReceivedOnion::Malformed {
+            failure_code: failure.code().0,
+            sha256_of_onion: packet.sha256(),
+        };
+        let key = match packet.public_key() {
+            Ok(key) => key,
+            Err(error) => return malformed(&Failure::of_onion(error, OnionHash(packet.sha256()))),
+        };
+        let secret = SharedSecret::agree(&key, &self.node);
+        match peel(&packet, &secret, &add.payment_hash.0) {
+            Ok(peeled) => ReceivedOnion::Peeled {
+                shared_secret: secret.to_bytes(),
+                payload: peeled.payload,
+                next_packet: peeled
+                    .next
+                    .and_then(|next| next.as_payment().map(|bytes| Box::new(*bytes))),
+            },
+            Err(error) => malformed(&Failure::of_onion(error, OnionHash(packet.sha256()))),
+        }
+    }
+}
