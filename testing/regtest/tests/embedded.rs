@@ -145,3 +145,36 @@ fn a_full_block_takes_the_best_paying_and_the_estimate_follows() {
         Some(FeeRate::from_sat_per_vb_u32(20))
     );
 }
+
+#[test]
+fn a_child_never_confirms_before_a_parent_that_does_not_fit() {
+    let mut chain = EmbeddedChain::default();
+    let outpoints = Faucet::new().fund(&mut chain, &[coin(100_000)]);
+    let mut parent = spend(outpoints[0], 0);
+    parent.output = vec![coin(4_000); 20];
+    let parent_id = chain.submit(&parent).unwrap();
+    let mut child = spend(
+        OutPoint {
+            txid: parent_id,
+            vout: 0,
+        },
+        0,
+    );
+    child.output[0].value = Amount::from_sat(3_900);
+    let child_id = chain.submit(&child).unwrap();
+    let selection = Selection::Paying {
+        at_least: FeeRate::ZERO,
+        weight_max: bitcoin::Weight::from_wu(500),
+    };
+    chain
+        .mine(&MineOptions {
+            selection,
+            ..MineOptions::blocks(1)
+        })
+        .unwrap();
+    assert!(
+        [parent_id, child_id]
+            .iter()
+            .all(|txid| chain.confirmations(txid) == Some(BlockCount(0)))
+    );
+}

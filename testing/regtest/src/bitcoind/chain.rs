@@ -1,8 +1,9 @@
 //! [`Chain`] spoken over bitcoind's RPC interface.
 //!
 //! bitcoind keeps no index of who spent an output, so this keeps one, and catches up with the node whenever it is asked.
-//! One difference is bridged: `invalidateblock` gives back the transactions of the last ten blocks only, whereas a reorg
-//! brought about by a longer branch gives back all; those of deeper blocks are submitted again here, and must pay like any other.
+//! One difference is bridged: a reorg brought about by a longer branch returns all transactions to the mempool, whereas
+//! `invalidateblock` returns none of more than ten blocks (from the eleventh on it drops them, and what depends on them). They
+//! are submitted again here, and have to pay like any other.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,7 +28,7 @@ use crate::rejection::{PackageRejected, Reason, Rejected};
 use crate::rpc::{RpcClient, RpcError};
 
 /// How deep `invalidateblock` goes and still returns transactions to the mempool.
-const RETURNING_DEPTH: u32 = 10;
+const RETURNING_DEPTH: BlockCount = BlockCount(10);
 /// A limit that no test reaches, instead of bitcoind's caution with burned coins.
 const BURN_MAX_BTC: u32 = 21_000_000;
 
@@ -196,10 +197,13 @@ impl BitcoindChain {
         answer[0].get("spendingtxid").map(parsed)
     }
 
-    /// The blocks from a height up to the tip that are too deep for `invalidateblock` to give back.
-    fn deep_blocks(&self, from: BlockHeight) -> Vec<Arc<Block>> {
-        let returning = self.tip().height.saturating_sub(BlockCount(RETURNING_DEPTH));
-        (from.0..=returning.0)
+    /// The blocks from a height up to the tip, if there are more than `invalidateblock` gives back.
+    fn blocks_not_given_back(&self, from: BlockHeight) -> Vec<Arc<Block>> {
+        let tip = self.tip().height;
+        if from.depth_at(tip) <= RETURNING_DEPTH {
+            return Vec::new();
+        }
+        (from.0..=tip.0)
             .filter_map(|height| self.block(&self.block_hash(BlockHeight(height))?))
             .collect()
     }
@@ -385,14 +389,14 @@ impl Chain for BitcoindChain {
         let Some(position) = self.block_position(hash).filter(|position| position.height.0 > 0) else {
             return;
         };
-        let deep = if position.active {
-            self.deep_blocks(position.height)
+        let lost = if position.active {
+            self.blocks_not_given_back(position.height)
         } else {
             Vec::new()
         };
         self.call("invalidateblock", &json!([hash.to_string()]));
-        for transaction in deep.iter().flat_map(|block| &block.txdata[1..]) {
-            // Those that conflict with the new branch are lost, as in any reorg.
+        for transaction in lost.iter().flat_map(|block| &block.txdata[1..]) {
+            // Those that conflict with the new branch are gone, as in any reorg.
             let _ = self.submit(transaction);
         }
     }
