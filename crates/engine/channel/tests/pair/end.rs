@@ -35,6 +35,8 @@ pub struct End {
     signed: BTreeMap<CommitmentNumber, CommitmentContents>,
     features: Features,
     auto_commit: bool,
+    /// Whether a crash lost updates that were written.
+    pub is_forgetful: bool,
 }
 
 /// A message on its way.
@@ -78,6 +80,7 @@ impl End {
             signed: BTreeMap::new(),
             features,
             auto_commit: true,
+            is_forgetful: false,
         }
     }
 
@@ -197,6 +200,7 @@ impl End {
             Kept::Updates(updates) => updates.clamp(self.durable, self.log.len()),
         };
         self.outbox.clear();
+        self.is_forgetful |= length < self.log.len();
         self.log.truncate(length);
         self.folded = fold(&self.log);
         self.channel = Channel::restore(self.folded.clone());
