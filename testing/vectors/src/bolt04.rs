@@ -4,6 +4,8 @@ mod blinded_paths;
 mod blinded_payment;
 mod failures;
 mod onion_message;
+#[cfg(test)]
+mod tables;
 
 use quittance_onion::{OnionHop, OnionPacket, PAYMENT_AREA, create_onion, peel_with_key};
 use secp256k1::{PublicKey, SecretKey};

@@ -228,6 +228,65 @@ fn a_message_with_an_impossible_length_still_has_an_author() {
 }
 
 #[test]
+fn hops_beyond_the_twentieth_are_not_accused() {
+    let secrets = secrets(25);
+    let garbled_by = |by| {
+        let garble = |hop, mut packet: ReturnPacket| {
+            if hop == by {
+                packet.reason[0] ^= 1;
+            }
+            packet
+        };
+        returned(&secrets, 24, garble).read(&secrets).source
+    };
+    assert_eq!(garbled_by(18), FailureSource::GarbledAt { hop: 19 });
+    assert_eq!(garbled_by(19), FailureSource::Unknown);
+    assert_eq!(garbled_by(23), FailureSource::Unknown);
+}
+
+#[test]
+fn what_only_the_origin_s_spare_rounds_can_read_was_made_by_nobody() {
+    let secrets = secrets(2);
+    // The origin goes on decrypting with a constant secret, which a hop may know.
+    let constant = SharedSecret::from_bytes([1; 32]);
+    let wrap = |packet: ReturnPacket, held: Option<HoldTime>| packet.wrap(&secrets[1], held).wrap(&secrets[0], held);
+    let forged = wrap(ReturnPacket::create(&constant, &message(), None), None);
+    assert_eq!(forged.read(&secrets).source, FailureSource::Unknown);
+
+    let nonsense = ReturnPacket {
+        reason: vec![9; 292],
+        attribution: None,
+    };
+    let report = wrap(nonsense.wrap(&constant, Some(held(7))), Some(held(0))).read(&secrets);
+    assert_eq!(report.source, FailureSource::GarbledAt { hop: 1 });
+    assert_eq!(report.hold_times, [held(0), held(0)]);
+}
+
+#[test]
+fn no_hold_time_is_believed_from_behind_the_source() {
+    let secrets = secrets(3);
+    // Hops 1 and 2 conspire: hop 2 signs what hop 1's own packet looks like under its secret.
+    let plain = ReturnPacket::create(&secrets[1], &message(), None).wrap(&secrets[1], None);
+    let as_seen_by_2 = ReturnPacket {
+        reason: plain.wrap(&secrets[2], None).reason,
+        attribution: None,
+    };
+    let packet = (0..3)
+        .rev()
+        .fold(as_seen_by_2, |packet, hop| packet.wrap(&secrets[hop], Some(held(hop))));
+    assert_eq!(
+        packet.read(&secrets),
+        ReturnReport {
+            source: FailureSource::Hop {
+                hop: 1,
+                message: message()
+            },
+            hold_times: vec![held(0), held(1)],
+        }
+    );
+}
+
+#[test]
 fn a_report_without_a_route_blames_nobody() {
     let packet = returned(&secrets(1), 0, |_, packet| packet);
     assert_eq!(
