@@ -11,7 +11,7 @@ use bitcoin::hashes::Hash;
 use bitcoin::sighash::{EcdsaSighashType, SighashCache};
 use bitcoin::transaction::Version;
 use bitcoin::{OutPoint, ScriptBuf, Sequence, Transaction, TxOut, Weight, Witness, absolute};
-use quittance_primitives::PaymentPreimage;
+use quittance_primitives::{PaymentHash, PaymentPreimage};
 use secp256k1::{Message, PublicKey, SecretKey, ecdsa};
 
 use crate::VerificationJob;
@@ -199,6 +199,15 @@ impl ClaimInput {
             .map(|key| key.public_key.serialize().to_vec())
             .unwrap_or_default()
     }
+}
+
+/// The preimage of `payment_hash` that an input's witness reveals, whoever made it and for whatever script: how a payment is
+/// learned from the chain (BOLT 5).
+pub fn revealed_preimage(witness: &Witness, payment_hash: &PaymentHash) -> Option<PaymentPreimage> {
+    let preimages = witness.iter().filter_map(|element| <[u8; 32]>::try_from(element).ok());
+    preimages
+        .map(PaymentPreimage)
+        .find(|preimage| payment_hash.is_paid_by(preimage))
 }
 
 /// The length of a signature with its sighash byte that the expected weights of BOLT 3 are computed with.

@@ -6,7 +6,7 @@
 //!
 //! Invariant: outputs and fee together are the funding value; no output but an anchor is below the broadcaster's dust limit.
 
-use bitcoin::{Amount, OutPoint, ScriptBuf, Transaction, TxIn, TxOut, Txid, Witness};
+use bitcoin::{Amount, OutPoint, Script, ScriptBuf, Transaction, TxIn, TxOut, Txid, Witness};
 use quittance_primitives::{CltvExpiry, HtlcId, MilliSatoshi};
 use secp256k1::{Message, ecdsa};
 
@@ -63,6 +63,16 @@ pub struct OpenerCannotAfford {
     pub cost: Amount,
     /// What the opener has, before both.
     pub balance: MilliSatoshi,
+}
+
+impl OutputRole {
+    /// The HTLC that the output is for, if it is for one.
+    pub const fn htlc(&self) -> Option<&Htlc> {
+        match self {
+            Self::Htlc(htlc) => Some(htlc),
+            Self::ToBroadcaster | Self::ToCountersignatory | Self::Anchor(_) | Self::SharedAnchor => None,
+        }
+    }
 }
 
 impl CommitmentTransaction {
@@ -164,11 +174,7 @@ impl CommitmentTransaction {
             terms,
             contents.broadcaster,
             contents.per_commitment_point,
-            if shares.untrimmed.is_empty() {
-                HtlcOutputs::None
-            } else {
-                HtlcOutputs::Some
-            },
+            HtlcOutputs::of(&shares.untrimmed),
         );
         let mut drafts = shares.drafts(terms, &commitment_scripts);
         drafts.sort_by(|one, other| {
@@ -345,26 +351,14 @@ impl Shares {
 }
 
 impl Draft {
-    fn sort_key(&self) -> (Amount, &bitcoin::Script, Option<CltvExpiry>) {
-        let expiry = match self.role {
-            OutputRole::Htlc(htlc) => Some(htlc.cltv_expiry),
-            OutputRole::ToBroadcaster
-            | OutputRole::ToCountersignatory
-            | OutputRole::Anchor(_)
-            | OutputRole::SharedAnchor => None,
-        };
+    fn sort_key(&self) -> (Amount, &Script, Option<CltvExpiry>) {
+        let expiry = self.role.htlc().map(|htlc| htlc.cltv_expiry);
         (self.value, &self.script_pubkey, expiry)
     }
 
     /// HTLCs that are equal in all that BOLT 3 orders by have the same second stage, so their order is free; by id, it is the same
     /// on both sides and in every run.
     fn tie_break(&self) -> Option<HtlcId> {
-        match self.role {
-            OutputRole::Htlc(htlc) => Some(htlc.id),
-            OutputRole::ToBroadcaster
-            | OutputRole::ToCountersignatory
-            | OutputRole::Anchor(_)
-            | OutputRole::SharedAnchor => None,
-        }
+        self.role.htlc().map(|htlc| htlc.id)
     }
 }

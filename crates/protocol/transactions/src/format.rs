@@ -85,9 +85,9 @@ impl CommitmentFormat {
     }
 
     /// What the opener pays for anchors, beside the fee (BOLT 3, fee payment).
-    pub const fn anchors_cost(self) -> Amount {
+    pub fn anchors_cost(self) -> Amount {
         match self {
-            Self::Anchors => Amount::from_sat(2 * 330),
+            Self::Anchors => ANCHOR_VALUE * 2,
             Self::StaticRemotekey | Self::ZeroFee => Amount::ZERO,
         }
     }

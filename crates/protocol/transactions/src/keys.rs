@@ -7,7 +7,7 @@
 use bitcoin::hashes::{Hash, HashEngine, sha256};
 use secp256k1::{PublicKey, SECP256K1, Scalar};
 
-use crate::{ChannelTerms, Role};
+use crate::{ChannelTerms, Htlc, Role};
 
 /// The five public keys that a side gives in `open_channel` or `accept_channel` (BOLT 2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +53,13 @@ pub enum HtlcOutputs {
     None,
     /// There is at least one.
     Some,
+}
+
+impl HtlcOutputs {
+    /// Whether any of `htlcs`, which are those with outputs, calls for keys.
+    pub const fn of(htlcs: &[Htlc]) -> Self {
+        if htlcs.is_empty() { Self::None } else { Self::Some }
+    }
 }
 
 impl CommitmentKeys {

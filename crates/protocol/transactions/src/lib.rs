@@ -87,7 +87,7 @@ mod spends;
 mod terms;
 mod verification;
 
-pub use claim::{ClaimInput, ClaimKey, KeyPath, SecondStageTerms, WitnessForm};
+pub use claim::{ClaimInput, ClaimKey, KeyPath, SecondStageTerms, WitnessForm, revealed_preimage};
 pub use claim_transaction::{ClaimTransaction, IncompatibleClaims};
 pub use closing::{ClosingError, ClosingShare, ClosingShares, ClosingTransaction, InvalidClosingSignature};
 pub use commitment::{CommitmentOutput, CommitmentTransaction, OpenerCannotAfford, OutputRole};

@@ -11,7 +11,7 @@ use quittance_primitives::PaymentPreimage;
 use quittance_transactions::signing::ChannelSecretKeys;
 use quittance_transactions::{
     ClaimInput, ClaimTransaction, CommitmentFormat, CommitmentOutput, CommitmentSignatures, CommitmentTransaction,
-    HtlcDirection, IncompatibleClaims, OutputRole, Party, RevokedCommitment, Role, WitnessForm,
+    HtlcDirection, IncompatibleClaims, OutputRole, Party, RevokedCommitment, Role, WitnessForm, revealed_preimage,
 };
 
 /// A claim, and whose keys sign it.
@@ -281,6 +281,27 @@ fn a_wrong_preimage_opens_nothing() {
             spend.name
         );
         count += 1;
+    });
+    assert_eq!(count, 3 * 2 * 2);
+}
+
+#[test]
+fn a_claim_with_a_preimage_reveals_it_to_whoever_paid() {
+    let mut count = 0;
+    each_spend(|confirmed, spend| {
+        let transaction = spending(&spend.claim, confirmed.secrets(spend.by));
+        let revealed = (1..=3).filter(|htlc| {
+            let known = preimage(*htlc);
+            let found = revealed_preimage(&transaction.input[0].witness, &known.hash());
+            assert!(found.is_none_or(|found| found == known));
+            found.is_some()
+        });
+        let has_preimage = matches!(
+            spend.claim.witness,
+            WitnessForm::SignatureAndPreimage(_) | WitnessForm::SecondStage { preimage: Some(_), .. }
+        );
+        assert_eq!(revealed.count(), usize::from(has_preimage), "{}", spend.name);
+        count += usize::from(has_preimage);
     });
     assert_eq!(count, 3 * 2 * 2);
 }
