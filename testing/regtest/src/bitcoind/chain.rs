@@ -1,9 +1,10 @@
 //! [`Chain`] spoken over bitcoind's RPC interface.
 //!
 //! bitcoind keeps no index of who spent an output, so this keeps one, and catches up with the node whenever it is asked.
-//! One difference is bridged: a reorg brought about by a longer branch returns all transactions to the mempool, whereas
-//! `invalidateblock` returns none of more than ten blocks (from the eleventh on it drops them, and what depends on them). They
-//! are submitted again here, and have to pay like any other.
+//! One difference is bridged: `invalidateblock` takes blocks away one by one, whereas a reorg brought about by a longer branch
+//! takes them all at once. It returns no transaction of more than ten blocks (from the eleventh on it drops them, and what
+//! depends on them), and it drops what has a relative lock, even of zero, on an unconfirmed parent. What is lost so is submitted
+//! again here, and has to pay like any other.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,8 +28,6 @@ use crate::mempool::chunks::Node;
 use crate::rejection::{PackageRejected, Reason, Rejected};
 use crate::rpc::{RpcClient, RpcError};
 
-/// How deep `invalidateblock` goes and still returns transactions to the mempool.
-const RETURNING_DEPTH: BlockCount = BlockCount(10);
 /// A limit that no test reaches, instead of bitcoind's caution with burned coins.
 const BURN_MAX_BTC: u32 = 21_000_000;
 
@@ -197,15 +196,16 @@ impl BitcoindChain {
         answer[0].get("spendingtxid").map(parsed)
     }
 
-    /// The blocks from a height up to the tip, if there are more than `invalidateblock` gives back.
-    fn blocks_not_given_back(&self, from: BlockHeight) -> Vec<Arc<Block>> {
-        let tip = self.tip().height;
-        if from.depth_at(tip) <= RETURNING_DEPTH {
-            return Vec::new();
-        }
-        (from.0..=tip.0)
-            .filter_map(|height| self.block(&self.block_hash(BlockHeight(height))?))
-            .collect()
+    /// What is confirmed from a height on, and what waits, parents first.
+    fn transactions_from(&self, height: BlockHeight) -> Vec<Transaction> {
+        let heights = (height.0..=self.tip().height.0).map(BlockHeight);
+        let blocks = heights.filter_map(|height| self.block(&self.block_hash(height)?));
+        let mut transactions: Vec<Transaction> = blocks.flat_map(|block| block.txdata[1..].to_vec()).collect();
+        let mut waiting = self.raw_mempool();
+        waiting.sort_by_key(|(_, entry)| entry["ancestorcount"].as_u64());
+        let waiting = waiting.iter().filter_map(|(txid, _)| self.mempool_transaction(txid));
+        transactions.extend(waiting.map(|transaction| (*transaction).clone()));
+        transactions
     }
 }
 
@@ -389,15 +389,15 @@ impl Chain for BitcoindChain {
         let Some(position) = self.block_position(hash).filter(|position| position.height.0 > 0) else {
             return;
         };
-        let lost = if position.active {
-            self.blocks_not_given_back(position.height)
+        let former = if position.active {
+            self.transactions_from(position.height)
         } else {
             Vec::new()
         };
         self.call("invalidateblock", &json!([hash.to_string()]));
-        for transaction in lost.iter().flat_map(|block| &block.txdata[1..]) {
+        for transaction in former {
             // Those that conflict with the new branch are gone, as in any reorg.
-            let _ = self.submit(transaction);
+            let _ = self.submit(&transaction);
         }
     }
 
