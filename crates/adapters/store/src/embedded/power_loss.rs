@@ -19,6 +19,7 @@ mod layer;
 
 const LIMITS: Limits = Limits {
     waiting_max: 1_000,
+    waiting_bytes_max: 10_000_000,
     kept: 12,
     moved_at_once: 5,
     kept_bytes: 60_000,

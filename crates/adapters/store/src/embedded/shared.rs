@@ -33,6 +33,8 @@ pub(super) struct Shared {
 pub struct Limits {
     /// Batches that may wait for the disk before the store has no room; twice as many make it fail.
     pub waiting_max: usize,
+    /// Bytes of batches that may wait to be taken by the writer; likewise.
+    pub waiting_bytes_max: usize,
     /// Batches that stay in the journal, since the next ones may make them obsolete.
     pub kept: usize,
     /// Batches that are moved at once, beyond those that the group itself brings.
@@ -46,6 +48,7 @@ pub struct Limits {
 #[derive(Debug, Default)]
 struct Queue {
     batches: Vec<Queued>,
+    bytes: usize,
     appended: Lsn,
     failure: Option<StoreFailed>,
     stopping: bool,
@@ -72,6 +75,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             waiting_max: 4_096,
+            waiting_bytes_max: 64 * 1024 * 1024,
             kept: 1_024,
             moved_at_once: 1_024,
             kept_bytes: 32 * 1024 * 1024,
@@ -106,8 +110,8 @@ impl Shared {
         if let Some(failure) = &queue.failure {
             return Err(failure.clone());
         }
-        let waiting = self.waiting(&queue);
-        if waiting >= self.limits.waiting_max.saturating_mul(2) {
+        if self.is_beyond(&queue, 2) {
+            let waiting = self.waiting(&queue);
             let failure = StoreFailed::Overrun { waiting };
             drop(queue);
             self.fail(failure.clone());
@@ -116,6 +120,7 @@ impl Shared {
         let lsn = queue.appended.next();
         queue.appended = lsn;
         let sealed = seal(lsn, &batch);
+        queue.bytes += sealed.len();
         queue.batches.push(Queued { lsn, sealed, batch });
         drop(queue);
         self.work.notify_one();
@@ -135,7 +140,7 @@ impl Shared {
     }
 
     pub(super) fn has_room(&self) -> bool {
-        self.waiting(&self.lock_queue()) < self.limits.waiting_max
+        !self.is_beyond(&self.lock_queue(), 1)
     }
 
     /// Waits until batch `lsn` is durable, the store fails, or `timeout` is over; returns what is durable then.
@@ -302,11 +307,23 @@ impl Shared {
 
     fn take_group(&self, queue: &mut Queue) -> Group {
         let mut overlay = self.lock_overlay();
+        queue.bytes = 0;
         let take = |Queued { lsn, sealed, batch }| {
             overlay.apply(lsn, batch);
             (lsn, sealed)
         };
         queue.batches.drain(..).map(take).collect()
+    }
+
+    /// Whether as much waits as the limits allow, so many times over.
+    fn is_beyond(&self, queue: &Queue, times: usize) -> bool {
+        let Limits {
+            waiting_max,
+            waiting_bytes_max,
+            ..
+        } = self.limits;
+        self.waiting(queue) >= waiting_max.saturating_mul(times)
+            || queue.bytes >= waiting_bytes_max.saturating_mul(times)
     }
 
     fn waiting(&self, queue: &Queue) -> usize {

@@ -64,6 +64,7 @@ impl Subject for Embedded {
 
 const LIMITS: Limits = Limits {
     waiting_max: 4_096,
+    waiting_bytes_max: 10_000_000,
     kept: 20,
     moved_at_once: 7,
     kept_bytes: 100_000,
@@ -201,6 +202,14 @@ fn a_driver_that_ignores_that_there_is_no_room_is_stopped() {
     let overrun = StoreFailed::Overrun { waiting: 4 };
     assert_eq!(shared.append(event(5)), Err(overrun.clone()));
     assert_eq!((shared.failure(), shared.next_group()), (Some(overrun), None));
+
+    let limits = Limits {
+        waiting_bytes_max: 1,
+        ..LIMITS
+    };
+    let shared = Shared::new(Vec::new(), limits, None);
+    assert_eq!((shared.append(event(1)), shared.has_room()), (Ok(Lsn(1)), false));
+    assert_eq!(shared.append(event(2)), Err(StoreFailed::Overrun { waiting: 1 }));
 }
 
 #[test]
