@@ -25,6 +25,7 @@ pub struct Setup {
     pub dust_limit: BySide<Amount>,
     pub max_accepted_htlcs: u16,
     pub max_in_flight: MilliSatoshi,
+    pub htlc_minimum: MilliSatoshi,
     pub features: Features,
 }
 
@@ -41,6 +42,7 @@ impl Default for Setup {
             },
             max_accepted_htlcs: 483,
             max_in_flight: MilliSatoshi(10_000_000_000),
+            htlc_minimum: MilliSatoshi(1),
             features: Features::empty(),
         }
     }
@@ -123,7 +125,7 @@ impl Setup {
             dust_limit,
             max_htlc_value_in_flight: self.max_in_flight,
             channel_reserve: (self.capacity / 100).max(Amount::from_sat(1_000)),
-            htlc_minimum: MilliSatoshi(1),
+            htlc_minimum: self.htlc_minimum,
             to_self_delay: ToSelfDelay(144),
             max_accepted_htlcs: self.max_accepted_htlcs,
             upfront_shutdown_script: None,
