@@ -271,21 +271,33 @@ fn write_groups(shared: &Shared, database: &mut Database, wake_keeper: SyncSende
     }
 }
 
-// Moves SQLite's log to its file while the writer goes on. Commits that come meanwhile keep the log from beginning anew; when it
-// has outgrown its bound the writer must wait for that, but only for what has come since.
+// Moves SQLite's log to its file while the writer goes on, and the rest of it once the writer has ended in good order.
 fn run_keeper(shared: &Shared, keeper: &Database, woken: Receiver<()>) {
-    while woken.recv().is_ok() && shared.failure().is_none() {
-        let moved = keeper.checkpoint(Checkpoint::Passive).and_then(|frames| {
-            let outgrown = frames > LOG_FRAMES_MAX;
-            if outgrown {
-                keeper.checkpoint(Checkpoint::Restart).map(|_| ())
-            } else {
-                Ok(())
-            }
-        });
+    let mut ended = false;
+    while !ended {
+        ended = woken.recv().is_err();
+        if shared.failure().is_some() {
+            return;
+        }
+        let moved = if ended {
+            keeper.checkpoint(Checkpoint::Truncate)
+        } else {
+            move_log(keeper)
+        };
         if let Err(error) = moved {
             return shared.fail(error::store_failed(&error));
         }
+    }
+}
+
+// Commits that come meanwhile keep the log from beginning anew; when it has outgrown its bound the writer must wait for that, but only
+// for what has come since.
+fn move_log(keeper: &Database) -> rusqlite::Result<i64> {
+    let frames = keeper.checkpoint(Checkpoint::Passive)?;
+    if frames > LOG_FRAMES_MAX {
+        keeper.checkpoint(Checkpoint::Restart)
+    } else {
+        Ok(frames)
     }
 }
 

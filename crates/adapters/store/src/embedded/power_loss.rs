@@ -197,6 +197,7 @@ impl World {
             let how = match self.dice.roll(20) {
                 0 | 1 => Checkpoint::Passive,
                 2 => Checkpoint::Restart,
+                3 => Checkpoint::Truncate,
                 _ => continue,
             };
             if process.keeper.checkpoint(how).is_err() {

@@ -51,15 +51,20 @@ impl Subject for Embedded {
 
     // A process that dies leaves its files as they are: a copy of them is what the next one finds.
     fn crash(&mut self, store: EmbeddedStore) -> EmbeddedStore {
-        let copy = TempDir::new().unwrap();
-        for entry in std::fs::read_dir(self.folder.path()).unwrap() {
-            let path = entry.unwrap().path();
-            std::fs::copy(&path, copy.path().join(path.file_name().unwrap())).unwrap();
-        }
+        let copy = copied(self.folder.path());
         drop(store);
         self.folder = copy;
         self.open()
     }
+}
+
+fn copied(folder: &Path) -> TempDir {
+    let copy = TempDir::new().unwrap();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        std::fs::copy(&path, copy.path().join(path.file_name().unwrap())).unwrap();
+    }
+    copy
 }
 
 const LIMITS: Limits = Limits {
@@ -101,6 +106,26 @@ fn one_sync_serves_all_that_waits_and_every_advance_is_told() {
     assert_eq!(store.close(), Ok(Lsn(500)));
     let groups = calls.load(Ordering::SeqCst);
     assert!((1..100).contains(&groups), "500 batches took {groups} syncs");
+}
+
+#[test]
+fn a_store_that_was_closed_in_good_order_has_an_empty_log() {
+    let folder = TempDir::new().unwrap();
+    let mut store = EmbeddedStore::create(folder.path(), Options::default()).unwrap();
+    store.append(event(1)).unwrap();
+    store.close().unwrap();
+    assert_eq!(
+        std::fs::metadata(folder.path().join("journal.sqlite-wal"))
+            .unwrap()
+            .len(),
+        0
+    );
+    assert_eq!(
+        EmbeddedStore::open(folder.path(), Options::default())
+            .unwrap()
+            .durable(),
+        Lsn(1)
+    );
 }
 
 #[test]
@@ -235,21 +260,20 @@ fn reads_agree_with_the_rows_at_every_step_of_a_batchs_way() {
     }
 }
 
-/// A store whose log still holds `batches` batches, each a commit of its own; closed.
-fn closed_with_a_log(batches: u64) -> TempDir {
+/// A store whose process died when its log held `batches` batches, each a commit of its own.
+fn dead_with_a_log(batches: u64) -> TempDir {
     let folder = TempDir::new().unwrap();
     let mut store = EmbeddedStore::create(folder.path(), Options::default()).unwrap();
     for number in 1..=batches {
         store.append(event(number)).unwrap();
         store.watch().wait_for(Lsn(number), Duration::from_secs(30)).unwrap();
     }
-    store.close().unwrap();
-    folder
+    copied(folder.path())
 }
 
 #[test]
 fn damage_in_the_middle_of_the_log_stops_the_start_and_changes_nothing() {
-    let folder = closed_with_a_log(5);
+    let folder = dead_with_a_log(5);
     let path = folder.path().join("journal.sqlite-wal");
     let whole = std::fs::read(&path).unwrap();
     let frames = (whole.len() - 32) / (24 + 4096);
