@@ -2,7 +2,8 @@
 //!
 //! One step is a channel update, a payment row, an event put and one deleted; now and then a checkpoint that drops updates.
 //! For 1, 10 and 100 steps per sync it prints time, CPU and bytes written per step. Run with a folder on the disk to measure:
-//! `cargo run --release -- /var/tmp/store-bench [steps per case]`. The decision is in `docs/adr/`.
+//! `cargo run --release -- /var/tmp/store-bench [steps per case [part of an engine's name]]`. The decision is in `docs/adr/`.
+//! With `restart` for the number of steps it measures how long the store takes to open instead.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -10,6 +11,7 @@ use std::time::Instant;
 use engines::Engine;
 
 mod engines;
+mod restart;
 mod usage;
 mod workload;
 
@@ -27,9 +29,14 @@ const ENGINES: [(&str, Open); 6] = [
 fn main() {
     let mut arguments = std::env::args().skip(1);
     let folder = PathBuf::from(arguments.next().unwrap_or_else(|| "store-bench.data".to_owned()));
-    let steps: u64 = arguments
-        .next()
-        .map_or(20_000, |text| text.parse().expect("a number of steps"));
+    let steps = arguments.next();
+    if steps.as_deref() == Some("restart") {
+        let _ = std::fs::remove_dir_all(&folder);
+        restart::measure(&folder);
+        let _ = std::fs::remove_dir_all(&folder);
+        return;
+    }
+    let steps: u64 = steps.map_or(20_000, |text| text.parse().expect("a number of steps"));
     let only = arguments.next();
     println!(
         "{:<16} {:>9} {:>10} {:>12} {:>13} {:>10} {:>10}",

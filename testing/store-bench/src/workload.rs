@@ -31,14 +31,14 @@ fn step(number: u64) -> Batch {
     batch
 }
 
-fn noise(seed: u64, length: usize) -> Vec<u8> {
+pub fn noise(seed: u64, length: usize) -> Vec<u8> {
     (0_u64..)
         .flat_map(|n| scatter(seed.wrapping_mul(1_000).wrapping_add(n)).to_be_bytes())
         .take(length)
         .collect()
 }
 
-fn spread(number: u64) -> [u8; 32] {
+pub fn spread(number: u64) -> [u8; 32] {
     noise(number ^ 0x5eed, 32).try_into().expect("32 bytes")
 }
 
