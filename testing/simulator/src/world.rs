@@ -299,7 +299,7 @@ impl World {
             Effect::Respond(request, response) => {
                 self.nodes[node].user.responses.insert(request, *response);
             }
-            Effect::Broadcast(..) => {}
+            Effect::Broadcast(..) | Effect::BroadcastClosing(_) => {}
             Effect::BroadcastCommitment(channel) => self.checker.commitment_broadcast(node, channel),
         }
     }

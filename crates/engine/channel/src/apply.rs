@@ -4,9 +4,10 @@ use quittance_primitives::HtlcId;
 use quittance_transactions::PerCommitmentSecret;
 
 use crate::commitments::{add, subtract};
-use crate::states::{ClosingAgreed, ShuttingDown};
+use crate::states::{AwaitingReady, ClosingAgreed, ShuttingDown};
 use crate::{
-    ChannelMonitorUpdate, ChannelState, HtlcState, OfferedHtlc, OnChain, Outcome, Phase, Side, Step, UnreleasedClaim,
+    AgreedClosing, BySide, ChannelMonitorUpdate, ChannelState, HtlcState, OfferedHtlc, OnChain, Outcome, Phase, Side,
+    Step, UnreleasedClaim,
 };
 
 impl ChannelState {
@@ -74,24 +75,17 @@ impl ChannelState {
             Step::ClaimReleased(event) => {
                 self.claims.remove(event).expect("a claim is released once");
             }
-            Step::ShutdownSent(script) => *self.shutdown_script(Side::Local) = Some(script.clone()),
-            Step::ShutdownReceived(script) => *self.shutdown_script(Side::Remote) = Some(script.clone()),
-            Step::ClosingSigned(txid) => self.closings.push(*txid),
-            Step::ClosingAgreed(transaction) => {
-                let scripts = match &self.phase {
-                    Phase::ShuttingDown(ShuttingDown { scripts })
-                    | Phase::ClosingAgreed(ClosingAgreed { scripts, .. }) => scripts.clone(),
-                    Phase::AwaitingReady(_)
-                    | Phase::Normal
-                    | Phase::ForceClosed(_)
-                    | Phase::FellBehind
-                    | Phase::Abandoned(_) => panic!("a closing is agreed after both shutdowns"),
-                };
-                self.phase = Phase::ClosingAgreed(ClosingAgreed {
-                    transaction: transaction.clone(),
-                    scripts,
-                });
+            Step::CloseWanted(wanted) => self.shutdown_mut().wanted = Some(wanted.clone()),
+            Step::ShutdownSent(script) => self.shutdown_mut().scripts.local = Some(script.clone()),
+            Step::ShutdownReceived(script) => self.shutdown_mut().scripts.remote = Some(script.clone()),
+            Step::ClosingSigned(txid) => {
+                assert!(
+                    self.commitments.is_empty_and_at_rest(),
+                    "I-4: no closing transaction is signed while an HTLC is pending"
+                );
+                self.closings.push(*txid);
             }
+            Step::ClosingAgreed(agreed) => self.note_agreed(agreed),
             Step::ForceClosed(reason) => self.phase = Phase::ForceClosed(reason.clone()),
             Step::FellBehind => self.phase = Phase::FellBehind,
             Step::PolicySet(policy) => self.policy = *policy,
@@ -127,28 +121,65 @@ impl ChannelState {
     }
 
     fn note_ready(&mut self, side: Side) {
-        if let Phase::AwaitingReady(awaiting) = &mut self.phase {
-            *awaiting.sent.of_mut(side) = true;
-            if awaiting.sent.local && awaiting.sent.remote {
-                self.phase = Phase::Normal;
+        match &mut self.phase {
+            Phase::AwaitingReady(awaiting) => {
+                *awaiting.sent.of_mut(side) = true;
+                if awaiting.sent.local && awaiting.sent.remote {
+                    self.phase = Phase::Normal;
+                }
             }
+            Phase::ShuttingDown(shutdown) | Phase::ClosingAgreed(ClosingAgreed { shutdown, .. }) => {
+                *shutdown.ready.of_mut(side) = true;
+            }
+            Phase::Normal | Phase::ForceClosed(_) | Phase::FellBehind | Phase::Abandoned(_) => {}
         }
     }
 
-    fn shutdown_script(&mut self, side: Side) -> &mut Option<bitcoin::ScriptBuf> {
+    /// The closing, which begins with this if it has not begun.
+    fn shutdown_mut(&mut self) -> &mut ShuttingDown {
+        let ready = match &self.phase {
+            Phase::AwaitingReady(AwaitingReady { sent }) => *sent,
+            Phase::Normal
+            | Phase::ShuttingDown(_)
+            | Phase::ClosingAgreed(_)
+            | Phase::ForceClosed(_)
+            | Phase::FellBehind
+            | Phase::Abandoned(_) => BySide {
+                local: true,
+                remote: true,
+            },
+        };
         if !matches!(self.phase, Phase::ShuttingDown(_) | Phase::ClosingAgreed(_)) {
-            self.phase = Phase::ShuttingDown(ShuttingDown::default());
+            self.phase = Phase::ShuttingDown(ShuttingDown {
+                ready,
+                ..ShuttingDown::default()
+            });
         }
         match &mut self.phase {
-            Phase::ShuttingDown(ShuttingDown { scripts }) | Phase::ClosingAgreed(ClosingAgreed { scripts, .. }) => {
-                scripts.of_mut(side)
-            }
+            Phase::ShuttingDown(shutdown) | Phase::ClosingAgreed(ClosingAgreed { shutdown, .. }) => shutdown,
             Phase::AwaitingReady(_)
             | Phase::Normal
             | Phase::ForceClosed(_)
             | Phase::FellBehind
             | Phase::Abandoned(_) => unreachable!("the phase was set above"),
         }
+    }
+
+    fn note_agreed(&mut self, agreed: &AgreedClosing) {
+        let payer = self.payer_of(&agreed.closing);
+        let shutdown = self.shutting_down().cloned();
+        let shutdown = shutdown.expect("a closing is agreed after both shutdowns");
+        let mut closings = match &self.phase {
+            Phase::ClosingAgreed(ClosingAgreed { closings, .. }) => closings.clone(),
+            Phase::AwaitingReady(_)
+            | Phase::Normal
+            | Phase::ShuttingDown(_)
+            | Phase::ForceClosed(_)
+            | Phase::FellBehind
+            | Phase::Abandoned(_) => BySide::default(),
+        };
+        *closings.of_mut(payer) = Some(Box::new(agreed.clone()));
+        self.phase = Phase::ClosingAgreed(ClosingAgreed { shutdown, closings });
     }
 
     fn offered_mut(&mut self, id: HtlcId) -> &mut OfferedHtlc {

@@ -172,9 +172,25 @@ impl Phase {
         }
     }
 
+    /// Whether the funding may still be given up, if it is not in the chain.
+    pub(crate) const fn may_lack_funding(&self) -> bool {
+        matches!(
+            self,
+            Self::AwaitingReady(_) | Self::ShuttingDown(_) | Self::ClosingAgreed(_)
+        )
+    }
+
     /// Whether HTLCs may be in the commitments, and commitments may be signed.
     pub const fn is_operating(&self) -> bool {
-        matches!(self, Self::Normal | Self::ShuttingDown(_))
+        match self {
+            Self::Normal => true,
+            Self::ShuttingDown(shutting_down) => shutting_down.ready.local && shutting_down.ready.remote,
+            Self::AwaitingReady(_)
+            | Self::ClosingAgreed(_)
+            | Self::ForceClosed(_)
+            | Self::FellBehind
+            | Self::Abandoned(_) => false,
+        }
     }
 }
 

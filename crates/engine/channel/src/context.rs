@@ -1,5 +1,6 @@
 //! What a decision needs to know that the channel's log does not say.
 
+use bitcoin::ScriptBuf;
 use quittance_primitives::{BlockHeight, FeeratePerKw, MilliSatoshi};
 use quittance_transactions::VerificationJob;
 
@@ -17,7 +18,7 @@ pub struct Context<'a> {
 }
 
 /// What we put up with on a channel that is open.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChannelLimits {
     /// The lowest feerate that the opener may set: below it a commitment would not relay.
     pub feerate_min: FeeratePerKw,
@@ -25,6 +26,21 @@ pub struct ChannelLimits {
     pub feerate_max: FeeratePerKw,
     /// The most, in msat, that HTLCs without an output may hold on either commitment (BOLT 2 `max_dust_htlc_exposure_msat`).
     pub max_dust_htlc_exposure: MilliSatoshi,
+    /// How we close by agreement.
+    pub closing: ClosingPolicy,
+}
+
+/// How we close a channel by agreement, where the user says nothing else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClosingPolicy {
+    /// Where we want to be paid to. Without one a peer's `shutdown` is not answered before there is one.
+    pub script: Option<ScriptBuf>,
+    /// The lowest feerate that we would accept.
+    pub feerate_min: FeeratePerKw,
+    /// The feerate that we offer: our estimate of the cost of inclusion in a block.
+    pub feerate: FeeratePerKw,
+    /// The highest feerate that we would pay.
+    pub feerate_max: FeeratePerKw,
 }
 
 impl Default for ChannelLimits {
@@ -33,6 +49,18 @@ impl Default for ChannelLimits {
             feerate_min: FeeratePerKw::FLOOR,
             feerate_max: FeeratePerKw(250_000),
             max_dust_htlc_exposure: MilliSatoshi(25_000_000),
+            closing: ClosingPolicy::default(),
+        }
+    }
+}
+
+impl Default for ClosingPolicy {
+    fn default() -> Self {
+        Self {
+            script: None,
+            feerate_min: FeeratePerKw::FLOOR,
+            feerate: FeeratePerKw(1_000),
+            feerate_max: FeeratePerKw(25_000),
         }
     }
 }

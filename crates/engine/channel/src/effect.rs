@@ -13,7 +13,7 @@ use quittance_wire::{CommitmentSigned, Message, RevokeAndAck};
 use secp256k1::PublicKey;
 
 use crate::opening::{FundingCreatedToSign, FundingSignedToSign};
-use crate::{ChannelFacts, ColdOutcome, DecidedClaim};
+use crate::{ChannelFacts, ClosingToBroadcast, ClosingToSign, ColdOutcome, DecidedClaim};
 
 /// What a channel wants done, in this order, once its steps are durable.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +32,11 @@ pub enum ChannelEffect {
     SendFundingSigned(Box<FundingSignedToSign>),
     /// As opener: broadcast the funding transaction, until it confirms.
     BroadcastFunding(Box<Transaction>),
+    /// Sign closing transactions and send `closing_signed`, `closing_complete` or `closing_sig`.
+    SendClosing(Box<ClosingToSign>),
+    /// Sign a closing transaction that the peer signed, and broadcast it until something that spends the funding is buried.
+    /// After a restart [`ChannelState::agreed_closings`](crate::ChannelState::agreed_closings) says which.
+    BroadcastClosing(Box<ClosingToBroadcast>),
 }
 
 /// What follows from a decision for the rest of the node, beyond the channel.

@@ -33,13 +33,16 @@ mod states;
 mod violation;
 
 pub use channel::{Channel, Decision, Link, Reaction, Session};
-pub use closing::Negotiation;
+pub use closing::{
+    AgreedClosing, CLOSINGS_MAX, CloseRequest, Closing, ClosingForm, ClosingToBroadcast, ClosingToSign, Negotiation,
+    WantedClose,
+};
 pub use commitments::{
     AttributionData, Commitments, FeeUpdate, ForwardSource, HtlcSource, HtlcState, HtlcTerms, LastSent,
     LocalCommitment, OfferedHtlc, OnChain, OnionHop, OnionPacket, PaymentPart, ReceivedHtlc, ReceivedOnion,
     RemoteCommitments, Removal, SentUpdate, SentUpdates, Transition, View,
 };
-pub use context::{ChannelLimits, Context, InlineVerifier, Verifier};
+pub use context::{ChannelLimits, ClosingPolicy, Context, InlineVerifier, Verifier};
 pub use decide::{Attached, FUNDING_TIMEOUT, Need, NewHtlc, SecretCheck};
 pub use effect::{ChannelEffect, CommitmentToSign, Consequence, RevocationDue};
 pub use facts::{ChannelFacts, SideFacts};

@@ -1,5 +1,6 @@
 //! Why a channel refuses what its own node asks of it. Nothing has changed.
 
+use bitcoin::Amount;
 use quittance_primitives::{FeeratePerKw, HtlcId, MilliSatoshi};
 
 use crate::HtlcState;
@@ -46,10 +47,22 @@ pub enum Refusal {
     SameFeerate(FeeratePerKw),
     #[error("our updates must be acknowledged first")]
     UpdatesPending,
+    #[error("a close by agreement has begun, and the peer lets no closing transaction be replaced")]
+    ShutdownSent,
+    #[error("there is no script to be paid to by a closing transaction")]
+    NoShutdownScript,
     #[error("the script is not one that a closing transaction may pay to")]
     InvalidShutdownScript,
     #[error("the channel was opened with the promise of another script")]
     NotUpfrontScript,
+    #[error("a feerate of {got} for the closing transaction, outside {minimum} to {maximum}")]
+    ClosingFeerateOutOfRange {
+        got: FeeratePerKw,
+        minimum: FeeratePerKw,
+        maximum: FeeratePerKw,
+    },
+    #[error("a closing fee of {got} does not replace one of {previous}")]
+    ClosingFeeNotHigher { got: Amount, previous: Amount },
     #[error("the peer does not support this: {0}")]
     NotNegotiated(&'static str),
 }

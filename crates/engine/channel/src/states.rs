@@ -1,9 +1,9 @@
 //! The states of a channel from its first record to its last; each holds what is legal there and nothing else.
 
-use bitcoin::{ScriptBuf, Transaction};
+use bitcoin::ScriptBuf;
 use quittance_records::{record, tagged};
 
-use crate::{AbandonedFunding, BySide, ForceCloseReason};
+use crate::{AbandonedFunding, AgreedClosing, BySide, ForceCloseReason, WantedClose};
 
 /// What a channel waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,22 +43,26 @@ pub struct AwaitingReady {
 
 record!(AwaitingReady { sent });
 
-/// A closing that at least one side began.
+/// A closing that at least one side wants.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ShuttingDown {
-    /// The script that each side named in `shutdown`.
+    /// Whether each side sent `channel_ready`: a closing may begin before the channel was ever open.
+    pub ready: BySide<bool>,
+    /// What our user ordered, if it did. `shutdown` follows once no update of ours is uncommitted.
+    pub wanted: Option<WantedClose>,
+    /// The script that each side named last, in `shutdown` or `closing_complete`.
     pub scripts: BySide<Option<ScriptBuf>>,
 }
 
-record!(ShuttingDown { scripts });
+record!(ShuttingDown { ready, wanted, scripts });
 
-/// A closing transaction with both signatures, and the scripts, in case the peer wants to replace it (BOLT 2, simple close).
+/// A closing with a transaction that both sides signed. It may still be replaced by another one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClosingAgreed {
-    /// The latest that was agreed.
-    pub transaction: Box<Transaction>,
-    /// The script that each side named in `shutdown`.
-    pub scripts: BySide<Option<ScriptBuf>>,
+    /// What the closing was agreed from.
+    pub shutdown: ShuttingDown,
+    /// The latest transaction that each side pays for, if there is one. Either of the two may confirm.
+    pub closings: BySide<Option<Box<AgreedClosing>>>,
 }
 
-record!(ClosingAgreed { transaction, scripts });
+record!(ClosingAgreed { shutdown, closings });

@@ -5,7 +5,7 @@
 
 use bitcoin::{Amount, Txid};
 use quittance_primitives::{CltvExpiry, CommitmentNumber, FeeratePerKw, HtlcId, MilliSatoshi};
-use quittance_transactions::{InvalidSignatures, OpenerCannotAfford};
+use quittance_transactions::{InvalidSignatures, OpenerCannotAfford, SimpleCloseVariant};
 
 use crate::HtlcState;
 
@@ -116,30 +116,65 @@ pub enum Violation {
     // shutdown and closing.
     #[error("shutdown with a script that no closing transaction may pay to")]
     InvalidShutdownScript,
-    #[error("shutdown with another script than the one promised when the channel opened")]
-    NotUpfrontScript,
-    #[error("a second shutdown with another script")]
+    #[error("{message} with another script than the one promised when the channel opened")]
+    NotUpfrontScript { message: &'static str },
+    #[error("shutdown with another script than the one before")]
     ShutdownScriptChanged,
+    #[error("a second shutdown on one connection")]
+    ShutdownTwice,
+    #[error("shutdown with an HTLC of the sender that it has not committed to")]
+    ShutdownWithUpdatesPending,
     #[error("{message} with HTLCs or updates left")]
     ClosingTooEarly { message: &'static str },
+    #[error("{message} belongs to the closing protocol that was not negotiated")]
+    WrongClosingProtocol { message: &'static str },
+    #[error("update_fee after the sender began to negotiate the closing transaction")]
+    UpdateAfterClosing,
     #[error("the closing signature is invalid")]
     InvalidClosingSignature,
-    #[error("a closing fee of {got}, outside {minimum} to {maximum}")]
-    ClosingFeeOutOfRange {
+    #[error("an output of the closing transaction is too small to relay")]
+    ClosingOutputIsDust,
+    #[error("no closing transaction at a fee of {fee} has an output")]
+    ClosingHasNoOutput { fee: Amount },
+    #[error("a closing fee of {got}, outside {minimum} to {maximum}, which both sides would accept")]
+    ClosingFeeOutsideOverlap {
         got: Amount,
         minimum: Amount,
         maximum: Amount,
     },
-    #[error("no closing fee suits both: the peer's range ends at {theirs}, ours begins at {ours}")]
-    NoCommonClosingFee { theirs: Amount, ours: Amount },
+    #[error("a closing fee of {got} in answer to {expected}")]
+    ClosingFeeNotRepeated { got: Amount, expected: Amount },
+    #[error("a closing fee of {got}, not strictly between {low} and {high}")]
+    ClosingFeeNotBetween { got: Amount, low: Amount, high: Amount },
+    #[error("no closing fee suits both: we accept {minimum} to {maximum}, the peer {their_minimum} to {their_maximum}")]
+    NoCommonClosingFee {
+        minimum: Amount,
+        maximum: Amount,
+        their_minimum: Amount,
+        their_maximum: Amount,
+    },
     #[error("a closing fee of {fee} from a balance of {balance}")]
     ClosingFeeAboveBalance { fee: Amount, balance: Amount },
-    #[error("{message} names a script that is not the last one sent")]
-    StaleClosingScript { message: &'static str },
-    #[error("{message} lacks the signature that the outputs ask for")]
-    MissingClosingSignature { message: &'static str },
-    #[error("closing_sig does not answer our closing_complete")]
+    #[error("closing_complete with a closer_scriptpubkey that no closing transaction may pay to")]
+    InvalidClosingScript,
+    #[error("closing_complete names a script that is not the last one that we sent")]
+    StaleClosingScript,
+    #[error("closing_complete lacks the signature for {needed:?}")]
+    MissingClosingSignature { needed: SimpleCloseVariant },
+    #[error("closing_sig without a closing_complete that awaits one")]
     UnexpectedClosingSig,
+    #[error("closing_sig does not repeat what our closing_complete said")]
+    ClosingSigMismatch,
+    #[error("closing_sig with {got} signatures")]
+    ClosingSigCount { got: usize },
+    #[error("closing_sig for {got:?}, which our closing_complete did not offer")]
+    ClosingVariantNotOffered { got: SimpleCloseVariant },
+    #[error("more than {limit} closing transactions for one channel")]
+    TooManyClosings { limit: usize },
+    #[error("the peer does not go on with the closing negotiation")]
+    ClosingStalled,
+    #[error("our closing_complete is not answered")]
+    ClosingSigOverdue,
 
     // stfu.
     #[error("stfu without option_quiesce")]
@@ -148,8 +183,12 @@ pub enum Violation {
     StfuWithUpdatesPending,
     #[error("a second stfu")]
     StfuTwice,
+    #[error("stfu as if it were an answer, without one of ours")]
+    StfuAnswersNothing,
     #[error("an update after stfu")]
     UpdateAfterStfu,
+    #[error("the channel has been quiescent for too long")]
+    QuiescentTooLong,
 }
 
 impl Violation {
@@ -163,10 +202,16 @@ impl Violation {
             | Self::CommitmentNumberAhead { .. }
             | Self::RevocationNumberAhead { .. }
             | Self::WrongLastSecret
-            | Self::PeerFellBehind { .. } => Answer::FailChannel,
+            | Self::PeerFellBehind { .. }
+            | Self::ClosingOutputIsDust
+            | Self::ClosingHasNoOutput { .. }
+            | Self::ClosingFeeOutsideOverlap { .. }
+            | Self::ClosingFeeNotRepeated { .. }
+            | Self::ClosingStalled => Answer::FailChannel,
             Self::ReestablishedTwice
             | Self::ReadyWithOtherPoint
             | Self::InvalidShutdownScript
+            | Self::ShutdownTwice
             | Self::NoCommonClosingFee { .. }
             | Self::QuiescenceNotNegotiated => Answer::Warn,
             Self::BeforeReestablish { .. }
@@ -192,18 +237,29 @@ impl Violation {
             | Self::OpenerCannotAfford(_)
             | Self::InvalidSignatures(_)
             | Self::NoRevocationAwaited
-            | Self::NotUpfrontScript
+            | Self::NotUpfrontScript { .. }
             | Self::ShutdownScriptChanged
+            | Self::ShutdownWithUpdatesPending
             | Self::ClosingTooEarly { .. }
+            | Self::WrongClosingProtocol { .. }
+            | Self::UpdateAfterClosing
             | Self::InvalidClosingSignature
-            | Self::ClosingFeeOutOfRange { .. }
+            | Self::ClosingFeeNotBetween { .. }
             | Self::ClosingFeeAboveBalance { .. }
-            | Self::StaleClosingScript { .. }
+            | Self::InvalidClosingScript
+            | Self::StaleClosingScript
             | Self::MissingClosingSignature { .. }
             | Self::UnexpectedClosingSig
+            | Self::ClosingSigMismatch
+            | Self::ClosingSigCount { .. }
+            | Self::ClosingVariantNotOffered { .. }
+            | Self::TooManyClosings { .. }
+            | Self::ClosingSigOverdue
             | Self::StfuWithUpdatesPending
             | Self::StfuTwice
-            | Self::UpdateAfterStfu => Answer::WarnAndDisconnect,
+            | Self::StfuAnswersNothing
+            | Self::UpdateAfterStfu
+            | Self::QuiescentTooLong => Answer::WarnAndDisconnect,
         }
     }
 }

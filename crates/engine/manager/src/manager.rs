@@ -322,6 +322,11 @@ impl ChannelManager {
                 turn.emit(Effect::Broadcast(transaction, Purpose::Funding(id)));
                 return;
             }
+            ChannelEffect::SendClosing(to_sign) => Outgoing::Closing(to_sign),
+            ChannelEffect::BroadcastClosing(closing) => {
+                turn.emit(Effect::BroadcastClosing(closing));
+                return;
+            }
         };
         let peer = self.channels[&id].state().facts.peer;
         self.send(peer, outgoing, turn);
@@ -368,6 +373,10 @@ impl ChannelManager {
         }
         for id in turn.channels.clone() {
             if let Some(decision) = self.channels[&id].decide_commitment() {
+                self.adopt(id, decision, &mut turn);
+            }
+            let context = self.channel_context(&turn);
+            while let Some(decision) = self.channels[&id].decide_next(&context) {
                 self.adopt(id, decision, &mut turn);
             }
         }

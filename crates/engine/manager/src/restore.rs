@@ -433,8 +433,10 @@ impl ChannelManager {
             let state = channel.state();
             match &state.phase {
                 Phase::ForceClosed(_) => turn.emit(Effect::BroadcastCommitment(*id)),
-                Phase::ClosingAgreed(agreed) => {
-                    turn.emit(Effect::Broadcast(agreed.transaction.clone(), Purpose::Closing(*id)));
+                Phase::ClosingAgreed(_) => {
+                    for closing in state.agreed_closings() {
+                        turn.emit(Effect::BroadcastClosing(Box::new(closing)));
+                    }
                 }
                 Phase::AwaitingReady(_) | Phase::ShuttingDown(_) => {
                     if let Some(funding) = state.funding_to_broadcast(|other| self.channels.contains_key(other)) {

@@ -1,7 +1,7 @@
 //! The values that a channel's log shares with the protocol layer and the journal.
 
 use quittance_journal::{EventNumber, UpdateId};
-use quittance_transactions::{ChannelPublicKeys, CommitmentFormat, SecretStore};
+use quittance_transactions::{ChannelPublicKeys, CommitmentFormat, SecretStore, SimpleCloseVariant};
 
 use crate::{BadRecord, Listed, Record, take};
 
@@ -41,6 +41,28 @@ impl Record for CommitmentFormat {
             3 => Ok(Self::ZeroFee),
             tag => Err(BadRecord::UnknownTag {
                 of: "CommitmentFormat",
+                tag,
+            }),
+        }
+    }
+}
+
+impl Record for SimpleCloseVariant {
+    fn write(&self, out: &mut Vec<u8>) {
+        out.push(match self {
+            Self::CloserOutputOnly => 1,
+            Self::CloseeOutputOnly => 2,
+            Self::CloserAndCloseeOutputs => 3,
+        });
+    }
+
+    fn read(input: &mut &[u8]) -> Result<Self, BadRecord> {
+        match take(input, 1, "SimpleCloseVariant")?[0] {
+            1 => Ok(Self::CloserOutputOnly),
+            2 => Ok(Self::CloseeOutputOnly),
+            3 => Ok(Self::CloserAndCloseeOutputs),
+            tag => Err(BadRecord::UnknownTag {
+                of: "SimpleCloseVariant",
                 tag,
             }),
         }

@@ -266,6 +266,13 @@ impl Commitments {
         self.offered.is_empty() && self.received.is_empty() && self.is_at_rest()
     }
 
+    /// Whether an HTLC stays whose removal has not begun.
+    pub fn has_lasting_htlc(&self) -> bool {
+        let offered = self.offered.values().map(|htlc| htlc.state);
+        let received = self.received.values().map(|htlc| htlc.state);
+        offered.chain(received).any(HtlcState::is_irrevocably_added)
+    }
+
     fn states(&self) -> impl Iterator<Item = HtlcState> {
         let offered = self.offered.values().map(|htlc| htlc.state);
         let received = self.received.values().map(|htlc| htlc.state);

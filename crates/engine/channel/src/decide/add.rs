@@ -80,9 +80,12 @@ impl Channel {
         let state = self.state();
         match &state.phase {
             Phase::Normal => {}
-            Phase::ShuttingDown(shutting_down) if shutting_down.scripts.remote.is_none() => {}
-            Phase::ShuttingDown(_) => return Err(Violation::AddAfterShutdown),
+            Phase::ShuttingDown(shutting_down) if shutting_down.scripts.remote.is_some() => {
+                return Err(Violation::AddAfterShutdown);
+            }
+            Phase::ShuttingDown(_) if state.phase.is_operating() => {}
             Phase::AwaitingReady(_)
+            | Phase::ShuttingDown(_)
             | Phase::ClosingAgreed(_)
             | Phase::ForceClosed(_)
             | Phase::FellBehind

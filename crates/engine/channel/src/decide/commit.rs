@@ -19,6 +19,8 @@ impl Channel {
         let commitments = &state.commitments;
         let may_sign = state.phase.is_operating()
             && !session.quiescence.is_quiet()
+            // What was not sent is not committed to: after our `stfu` a removal waits for the next connection.
+            && (session.quiescence.lets_us_remove() || commitments.sent.unsigned.is_empty())
             && !commitments.is_awaiting_revocation()
             && commitments.has_news_for(Side::Remote);
         if !may_sign {

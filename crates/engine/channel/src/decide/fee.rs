@@ -5,7 +5,7 @@ use quittance_transactions::CommitmentFormat;
 use quittance_wire::UpdateFee;
 
 use super::affordability::{Prospect, Shortfall, pending_of};
-use crate::{Channel, Context, Decision, Refusal, Side, Step, View, Violation};
+use crate::{Channel, Context, Decision, Phase, Refusal, Side, Step, View, Violation};
 
 impl Channel {
     /// Proposes another feerate to the peer. Only the opener may, and only within what it can pay beside its reserve.
@@ -24,8 +24,9 @@ impl Channel {
         if !session.quiescence.lets_us_update() {
             return Err(Refusal::Quiescent);
         }
-        if state.commitments.is_empty_and_at_rest() && matches!(state.phase, crate::Phase::ShuttingDown(_)) {
-            // BOLT 2, shutdown: once nothing is pending the peer may sign a closing transaction, so no update follows.
+        if matches!(state.phase, Phase::ShuttingDown(_)) && !state.commitments.has_lasting_htlc() {
+            // BOLT 2, shutdown: once nothing is pending the peer may sign a closing transaction, so no update follows. The
+            // feerate matters only to HTLCs that stay.
             return Err(Refusal::WrongPhase(state.phase.name()));
         }
         let current = state.commitments.feerate(View::RemotePending);
@@ -71,6 +72,9 @@ impl Channel {
         }
         if !session.quiescence.lets_peer_update() {
             return Err(Violation::UpdateAfterStfu);
+        }
+        if session.negotiation.peer_began {
+            return Err(Violation::UpdateAfterClosing);
         }
         let (got, minimum, maximum) = (
             message.feerate_per_kw,

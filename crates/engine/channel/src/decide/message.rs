@@ -83,6 +83,11 @@ impl Channel {
             }
             Message::RevokeAndAck(message) => self.decide_revocation(message),
             Message::ChannelReady(message) => self.decide_channel_ready(message),
+            Message::Shutdown(message) => self.decide_peer_shutdown(message),
+            Message::ClosingSigned(message) => self.decide_closing_signed(message, context),
+            Message::ClosingComplete(message) => self.decide_closing_complete(message, context),
+            Message::ClosingSig(message) => self.decide_closing_sig(message, context),
+            Message::Stfu(message) => self.decide_stfu(message, context),
             Message::ChannelReestablish(message) => {
                 let check = match attached {
                     Attached::Secret(check) => check,

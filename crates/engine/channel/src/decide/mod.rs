@@ -2,15 +2,20 @@
 
 mod add;
 mod affordability;
+mod closing_signed;
 mod commit;
 mod fee;
 mod force_close;
 mod message;
+mod next;
 mod outcome;
 mod ready;
 mod reestablish;
 mod remove;
 mod sendable;
+mod shutdown;
+mod simple_close;
+mod stfu;
 
 pub use add::NewHtlc;
 pub use message::{Attached, Need};

@@ -61,6 +61,12 @@ impl Channel {
         let next_point = message.second_per_commitment_point;
         let alias = message.short_channel_id;
         let step = Step::ReadyReceived { next_point, alias };
+        if let Phase::ShuttingDown(closing) = &state.phase
+            && !closing.ready.remote
+        {
+            // It crossed our `shutdown`: HTLCs may follow it, and the point is needed to commit to them.
+            return Ok(Decision::step(step));
+        }
         let Phase::AwaitingReady(AwaitingReady { sent }) = state.phase else {
             // BOLT 2: a redundant channel_ready is ignored; another alias is welcome at any time.
             return match (alias, state.commitments.remote.next_point) {
@@ -90,7 +96,7 @@ impl Channel {
     pub fn decide_funding_timeout(&self, tip: BlockHeight) -> Option<Decision> {
         let state = self.state();
         let deadline = state.facts.opened_at.saturating_add(FUNDING_TIMEOUT);
-        let waits = matches!(state.phase, Phase::AwaitingReady(_) | Phase::ShuttingDown(_));
+        let waits = state.phase.may_lack_funding();
         let timed_out = waits && state.funding.is_none() && state.facts.opener == Side::Remote && tip >= deadline;
         timed_out.then(|| Decision::step(Step::FundingAbandoned(AbandonedFunding::TimedOut)))
     }
@@ -98,7 +104,7 @@ impl Channel {
     /// An input of the unconfirmed funding was spent otherwise, and that is buried.
     pub fn decide_double_spent(&self) -> Option<Decision> {
         let state = self.state();
-        let waits = matches!(state.phase, Phase::AwaitingReady(_) | Phase::ShuttingDown(_)) && state.funding.is_none();
+        let waits = state.phase.may_lack_funding() && state.funding.is_none();
         waits.then(|| Decision::step(Step::FundingAbandoned(AbandonedFunding::DoubleSpent)))
     }
 }

@@ -4,11 +4,11 @@
 //! never broadcast). A claim without proof is the peer's fault.
 
 use quittance_primitives::Features;
-use quittance_wire::{ChannelReady, ChannelReestablish, ErrorMessage, Shutdown, UpdateFee};
+use quittance_wire::{ChannelReady, ChannelReestablish, ErrorMessage, UpdateFee};
 
 use crate::channel::{Link, Session};
 use crate::effect::{CommitmentToSign, RevocationDue};
-use crate::states::ShuttingDown;
+use crate::states::ClosingAgreed;
 use crate::{
     Channel, ChannelEffect, ChannelState, Consequence, Decision, HtlcState, LastSent, Phase, SentUpdate, Side, Step,
     View, Violation,
@@ -184,16 +184,10 @@ impl ChannelState {
             LastSent::Commitment => effects.extend(revocation.into_iter().chain(commitment)),
             LastSent::Revocation => effects.extend(commitment.into_iter().chain(revocation)),
         }
+        // Before the updates that nothing commits to: `shutdown` never left while there were any.
+        let script = self.shutting_down().and_then(|closing| closing.scripts.local.clone());
+        effects.extend(script.map(|script| ChannelEffect::Send(Box::new(self.shutdown_message(script).into()))));
         effects.extend(sent.unsigned.iter().map(|update| self.update_again(*update)));
-        if let Phase::ShuttingDown(ShuttingDown { scripts }) = &self.phase
-            && let Some(script) = &scripts.local
-        {
-            let shutdown = Shutdown {
-                channel_id: self.facts.channel_id,
-                scriptpubkey: script.clone(),
-            };
-            effects.push(ChannelEffect::Send(Box::new(shutdown.into())));
-        }
         effects
     }
 
@@ -233,11 +227,10 @@ impl ChannelState {
         match &self.phase {
             Phase::AwaitingReady(awaiting) => awaiting.sent.local,
             Phase::Normal => true,
-            Phase::ShuttingDown(_)
-            | Phase::ClosingAgreed(_)
-            | Phase::ForceClosed(_)
-            | Phase::FellBehind
-            | Phase::Abandoned(_) => false,
+            Phase::ShuttingDown(shutdown) | Phase::ClosingAgreed(ClosingAgreed { shutdown, .. }) => {
+                shutdown.ready.local
+            }
+            Phase::ForceClosed(_) | Phase::FellBehind | Phase::Abandoned(_) => false,
         }
     }
 

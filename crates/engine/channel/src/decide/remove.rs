@@ -31,8 +31,8 @@ impl Channel {
         let message = state.removal_message(id, &removal);
         let decision = Decision::step(Step::RemovalSent { id, removal });
         Ok(match self.session() {
-            Some(session) if session.quiescence.lets_us_update() => decision.send(message),
-            // Sent with the next session's first messages, or once the channel is no longer quiescent.
+            Some(session) if session.quiescence.lets_us_remove() => decision.send(message),
+            // Sent with the next session's first messages: quiescence ends with the connection.
             Some(_) | None => decision,
         })
     }

@@ -1,6 +1,6 @@
 //! The steps of a channel's log: every fact that the channel's state, and its enforcement on chain, is folded from.
 
-use bitcoin::{ScriptBuf, Transaction, Txid};
+use bitcoin::{ScriptBuf, Txid};
 use quittance_journal::EventNumber;
 use quittance_primitives::{BlockHeight, FeeratePerKw, HtlcId, PaymentPreimage, ShortChannelId};
 use quittance_records::{Listed, record, tagged};
@@ -8,7 +8,8 @@ use secp256k1::PublicKey;
 use secp256k1::ecdsa::Signature;
 
 use crate::{
-    ChannelFacts, DecidedClaim, ForwardingPolicy, HtlcSource, HtlcTerms, Outcome, ReceivedOnion, Removal, Report, Side,
+    AgreedClosing, ChannelFacts, DecidedClaim, ForwardingPolicy, HtlcSource, HtlcTerms, Outcome, ReceivedOnion,
+    Removal, Report, Side, WantedClose,
 };
 
 /// One fact of a channel's life. `decide` produces steps, `apply` folds them; nothing else changes a channel.
@@ -121,14 +122,16 @@ pub enum Step {
     ClaimHandled(EventNumber),
     /// The claim has no part here any more and was confirmed; a cold record of it stands in the same batch.
     ClaimReleased(EventNumber),
-    /// We sent `shutdown` with this script.
+    /// Our user ordered to close the channel by agreement, or to replace the closing transaction.
+    CloseWanted(WantedClose),
+    /// We sent `shutdown`, or `closing_complete`, with this script.
     ShutdownSent(ScriptBuf),
-    /// The peer sent `shutdown` with this script.
+    /// The peer sent `shutdown`, or `closing_complete`, with this script.
     ShutdownReceived(ScriptBuf),
     /// We signed a closing transaction: it may confirm from now on.
     ClosingSigned(Txid),
-    /// A closing transaction has both signatures.
-    ClosingAgreed(Box<Transaction>),
+    /// The peer signed a closing transaction, and so did we.
+    ClosingAgreed(Box<AgreedClosing>),
     /// The channel is closed by the latest commitment; nothing is signed or accepted any more.
     ForceClosed(ForceCloseReason),
     /// The peer proved that we lost state: our commitment must never be broadcast.
@@ -172,7 +175,7 @@ tagged!(Step {
     23 => ShutdownSent(script),
     24 => ShutdownReceived(script),
     25 => ClosingSigned(txid),
-    26 => ClosingAgreed(transaction),
+    26 => ClosingAgreed(closing),
     27 => ForceClosed(reason),
     28 => FellBehind,
     29 => PolicySet(policy),
@@ -180,6 +183,7 @@ tagged!(Step {
     31 => AnnouncementSigned { node, bitcoin },
     32 => HtlcBuried { offered_by, id },
     33 => PreimageKnown { id, preimage },
+    34 => CloseWanted(wanted),
 });
 
 impl Listed for Step {}

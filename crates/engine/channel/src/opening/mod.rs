@@ -58,7 +58,7 @@ fn upfront_script(demands: &SideFacts) -> ScriptBuf {
 }
 
 /// The forms of shutdown scripts that both sides support.
-fn shutdown_forms(negotiated: &Features) -> ShutdownForms {
+pub(crate) fn shutdown_forms(negotiated: &Features) -> ShutdownForms {
     ShutdownForms {
         any_segwit: negotiated.supports(Feature::ShutdownAnysegwit),
         op_return: negotiated.supports(Feature::SimpleClose),

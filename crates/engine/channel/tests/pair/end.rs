@@ -2,16 +2,17 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use bitcoin::Transaction;
 use quittance_channel::{
-    Attached, Channel, ChannelEffect, ChannelLimits, ChannelMonitorUpdate, ChannelState, Consequence, Context,
-    Decision, FundingConfirmation, InlineVerifier, Link, Need, NewHtlc, Reaction, ReceivedOnion, Refusal, Removal,
-    SecretCheck, Step, Violation,
+    Attached, Channel, ChannelEffect, ChannelLimits, ChannelMonitorUpdate, ChannelState, CloseRequest, ClosingPolicy,
+    ClosingToBroadcast, Consequence, Context, Decision, FundingConfirmation, InlineVerifier, Link, Need, NewHtlc,
+    Reaction, ReceivedOnion, Refusal, Removal, SecretCheck, Step, Violation,
 };
 use quittance_primitives::{BlockHeight, CommitmentNumber, Features, FeeratePerKw, HtlcId, ShortChannelId};
-use quittance_transactions::CommitmentContents;
+use quittance_transactions::{ClosingTransaction, CommitmentContents};
 use quittance_wire::{Message, UpdateAddHtlc};
 
-use super::facts::Keys;
+use super::facts::{self, Keys};
 
 /// One end of a pair.
 pub struct End {
@@ -31,6 +32,10 @@ pub struct End {
     pub consequences: Vec<Consequence>,
     /// What the peer did wrong, in order.
     pub violations: Vec<Violation>,
+    /// Every closing transaction that was broadcast, in order, signed by both.
+    pub broadcast: Vec<Transaction>,
+    /// The time.
+    pub now_ms: u64,
     /// The latest signed commitments of the peer that left, by number: none may leave twice with other contents.
     signed: BTreeMap<CommitmentNumber, CommitmentContents>,
     features: Features,
@@ -71,12 +76,20 @@ impl End {
             folded: fold(std::slice::from_ref(&body)),
             channel,
             keys,
-            limits: ChannelLimits::default(),
+            limits: ChannelLimits {
+                closing: ClosingPolicy {
+                    script: Some(facts::closing_script(name)),
+                    ..ClosingPolicy::default()
+                },
+                ..ChannelLimits::default()
+            },
             log: vec![body],
             outbox: VecDeque::new(),
             durable: 1,
             consequences: Vec::new(),
             violations: Vec::new(),
+            broadcast: Vec::new(),
+            now_ms: 1_000,
             signed: BTreeMap::new(),
             features,
             auto_commit: true,
@@ -91,7 +104,7 @@ impl End {
 
     pub fn context<'a>(&self, limits: &'a ChannelLimits) -> Context<'a> {
         Context {
-            now_ms: 1_000,
+            now_ms: self.now_ms,
             height: BlockHeight(700_000),
             limits,
             verifier: &InlineVerifier,
@@ -100,7 +113,7 @@ impl End {
 
     pub fn offer(&mut self, htlc: NewHtlc) -> Result<HtlcId, Refusal> {
         let id = self.channel.state().commitments.next_htlc_id.local;
-        let limits = self.limits;
+        let limits = self.limits.clone();
         let decision = self.channel.decide_offer(htlc, &self.context(&limits))?;
         self.take_in(decision);
         Ok(id)
@@ -113,7 +126,7 @@ impl End {
     }
 
     pub fn set_fee(&mut self, feerate: FeeratePerKw) -> Result<(), Refusal> {
-        let limits = self.limits;
+        let limits = self.limits.clone();
         let decision = self.channel.decide_fee(feerate, &self.context(&limits))?;
         self.take_in(decision);
         Ok(())
@@ -132,6 +145,19 @@ impl End {
         }
     }
 
+    pub fn close(&mut self, request: CloseRequest) -> Result<(), Refusal> {
+        let limits = self.limits.clone();
+        let decision = self.channel.decide_shutdown(request, &self.context(&limits))?;
+        self.take_in(decision);
+        Ok(())
+    }
+
+    pub fn quiesce(&mut self) -> Result<(), Refusal> {
+        let decision = self.channel.decide_quiesce()?;
+        self.take_in(decision);
+        Ok(())
+    }
+
     /// Signs the peer's next commitment, if there is something to sign.
     pub fn commit(&mut self) -> bool {
         let Some(decision) = self.channel.decide_commitment() else {
@@ -148,7 +174,7 @@ impl End {
             return;
         }
         let attached = self.attach(&message);
-        let limits = self.limits;
+        let limits = self.limits.clone();
         let decision = self.channel.decide_message(&message, attached, &self.context(&limits));
         match decision {
             Ok(decision) => self.take_in(decision),
@@ -212,6 +238,15 @@ impl End {
         if self.auto_commit {
             self.commit();
         }
+        self.send_next();
+    }
+
+    /// Sends what has become possible.
+    fn send_next(&mut self) {
+        let limits = self.limits.clone();
+        while let Some(decision) = self.channel.decide_next(&self.context(&limits)) {
+            self.adopt(decision);
+        }
     }
 
     fn adopt(&mut self, decision: Decision) {
@@ -222,7 +257,10 @@ impl End {
                 ChannelEffect::SendCommitment(to_sign) => Some(to_sign.contents.clone()),
                 _ => None,
             };
-            let bytes = self.carry_out(effect).encode();
+            let Some(message) = self.carry_out(effect) else {
+                continue;
+            };
+            let bytes = message.encode();
             self.outbox.push_back(Outgoing {
                 log_length: self.log.len(),
                 bytes,
@@ -250,8 +288,9 @@ impl End {
         assert_eq!(&read, self.channel.state(), "a checkpoint comes back as it was");
     }
 
-    fn carry_out(&mut self, effect: ChannelEffect) -> Message {
-        match effect {
+    /// The message that an effect stands for, if it is one.
+    fn carry_out(&mut self, effect: ChannelEffect) -> Option<Message> {
+        Some(match effect {
             ChannelEffect::Send(message) => *message,
             ChannelEffect::SendHtlc(id) => {
                 let htlc = &self.channel.state().commitments.offered[&id];
@@ -268,8 +307,39 @@ impl End {
             }
             ChannelEffect::SendCommitment(to_sign) => to_sign.message(self.keys.channel.countersign(&to_sign.build())),
             ChannelEffect::SendRevocation(due) => due.message(self.keys.seed.secret(due.revoked())),
+            ChannelEffect::SendClosing(to_sign) => {
+                let sign = |transaction| {
+                    self.check_noted(transaction);
+                    self.keys.channel.sign_closing(transaction)
+                };
+                let signatures: Vec<_> = to_sign.transactions().iter().map(sign).collect();
+                to_sign.message(&signatures)
+            }
+            ChannelEffect::BroadcastClosing(closing) => {
+                let transaction = self.sign_closing(&closing);
+                self.broadcast.push(transaction);
+                return None;
+            }
             opening => panic!("a channel that is open has no {opening:?}"),
-        }
+        })
+    }
+
+    /// Every closing transaction that the log says is to be broadcast after a restart.
+    pub fn owed_closings(&self) -> Vec<Transaction> {
+        let owed = self.folded.agreed_closings();
+        owed.iter().map(|closing| self.sign_closing(closing)).collect()
+    }
+
+    fn sign_closing(&self, closing: &ClosingToBroadcast) -> Transaction {
+        self.check_noted(closing.transaction());
+        closing.signed(&self.keys.channel.sign_closing(closing.transaction()))
+    }
+
+    fn check_noted(&self, transaction: &ClosingTransaction) {
+        assert!(
+            self.folded.is_closing_of_ours(&transaction.txid()),
+            "a closing transaction is in the log before it is signed"
+        );
     }
 
     fn attach(&self, message: &Message) -> Attached {

@@ -1,7 +1,7 @@
 //! How a pair's channel is set up: keys from a seed, limits, balances.
 
 use bitcoin::hashes::Hash;
-use bitcoin::{Amount, OutPoint, Txid};
+use bitcoin::{Amount, OutPoint, ScriptBuf, Txid, WPubkeyHash};
 use quittance_channel::{
     BySide, Channel, ChannelFacts, ForwardingPolicy, HtlcSource, OnionHop, Opening, PaymentPart, Side, SideFacts,
 };
@@ -27,6 +27,8 @@ pub struct Setup {
     pub max_in_flight: MilliSatoshi,
     pub htlc_minimum: MilliSatoshi,
     pub features: Features,
+    /// The scripts that the ends promised to be paid to, Alice's first.
+    pub promised: BySide<Option<ScriptBuf>>,
 }
 
 impl Default for Setup {
@@ -44,6 +46,7 @@ impl Default for Setup {
             max_in_flight: MilliSatoshi(10_000_000_000),
             htlc_minimum: MilliSatoshi(1),
             features: Features::empty(),
+            promised: BySide::default(),
         }
     }
 }
@@ -72,6 +75,12 @@ impl Keys {
 }
 
 impl Setup {
+    /// The same setup between ends that both have `feature`.
+    pub fn with_feature(mut self, feature: Feature) -> Self {
+        self.features = self.features.offering(feature);
+        self
+    }
+
     /// The same setup with another format.
     pub fn with_format(self, format: CommitmentFormat) -> Self {
         Self { format, ..self }
@@ -112,15 +121,12 @@ impl Setup {
     }
 
     fn facts(&self, opener: Side, ours: &Keys, theirs: &Keys) -> ChannelFacts {
-        let funding = OutPoint {
-            txid: Txid::from_byte_array([7; 32]),
-            vout: 1,
-        };
+        let funding = OutPoint::new(Txid::from_byte_array([7; 32]), 1);
         let (alice_keys, bob_keys) = match opener {
             Side::Local => (ours, theirs),
             Side::Remote => (theirs, ours),
         };
-        let side = |keys: &Keys, dust_limit| SideFacts {
+        let side = |keys: &Keys, dust_limit, promised: &Option<ScriptBuf>| SideFacts {
             keys: keys.channel.public_keys(),
             dust_limit,
             max_htlc_value_in_flight: self.max_in_flight,
@@ -128,10 +134,10 @@ impl Setup {
             htlc_minimum: self.htlc_minimum,
             to_self_delay: ToSelfDelay(144),
             max_accepted_htlcs: self.max_accepted_htlcs,
-            upfront_shutdown_script: None,
+            upfront_shutdown_script: promised.clone(),
         };
-        let alice = side(alice_keys, self.dust_limit.local);
-        let bob = side(bob_keys, self.dust_limit.remote);
+        let alice = side(alice_keys, self.dust_limit.local, &self.promised.local);
+        let bob = side(bob_keys, self.dust_limit.remote, &self.promised.remote);
         let capacity = MilliSatoshi::from_sat(self.capacity);
         let alice_balance = capacity
             .checked_sub(self.pushed)
@@ -219,4 +225,10 @@ pub fn payment_source(byte: u8) -> HtlcSource {
             payload: vec![byte; 40],
         }],
     }))
+}
+
+/// Where an end wants to be paid to.
+pub fn closing_script(name: &str) -> ScriptBuf {
+    let byte = name.bytes().next().expect("an end has a name");
+    ScriptBuf::new_p2wpkh(&WPubkeyHash::from_byte_array([byte; 20]))
 }

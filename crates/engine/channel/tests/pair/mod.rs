@@ -9,6 +9,7 @@
     reason = "each test file uses its own part of the harness"
 )]
 
+pub mod closing;
 pub mod end;
 pub mod facts;
 pub mod random;
@@ -16,7 +17,7 @@ pub mod random;
 use quittance_channel::{HtlcSource, NewHtlc, Removal, Side};
 use quittance_primitives::{CltvExpiry, FeeratePerKw, HtlcId, MilliSatoshi, PaymentPreimage};
 
-pub use end::{End, Kept};
+pub use end::{End, Kept, last_steps};
 pub use facts::Setup;
 
 /// Both ends of one channel, and the messages between them.

@@ -1,7 +1,7 @@
 //! What the engine wants done. Nobody but the gate can read it, and the gate gives it out once it may leave.
 
 use bitcoin::Transaction;
-use quittance_channel::{CommitmentToSign, RevocationDue};
+use quittance_channel::{ClosingToBroadcast, ClosingToSign, CommitmentToSign, RevocationDue};
 use quittance_primitives::{ChannelId, NodeId};
 use quittance_wire::Message;
 
@@ -26,6 +26,8 @@ pub enum Effect {
     Broadcast(Box<Transaction>, Purpose),
     /// Broadcast our latest commitment of a channel: the signer adds our signature.
     BroadcastCommitment(ChannelId),
+    /// Broadcast a closing transaction that the peer signed: the signer adds our signature.
+    BroadcastClosing(Box<ClosingToBroadcast>),
 }
 
 /// A message to a peer, complete or with what is still to be signed or revealed.
@@ -37,6 +39,8 @@ pub enum Outgoing {
     Commitment(Box<CommitmentToSign>),
     /// `revoke_and_ack`, whose secret is now due.
     Revocation(RevocationDue),
+    /// What closes a channel by agreement, to be signed.
+    Closing(Box<ClosingToSign>),
     /// What opens a channel, to be signed.
     Opening(Box<quittance_channel::ChannelEffect>),
 }
@@ -46,8 +50,6 @@ pub enum Outgoing {
 pub enum Purpose {
     /// It funds a channel.
     Funding(ChannelId),
-    /// It closes a channel by agreement.
-    Closing(ChannelId),
 }
 
 /// Why a connection is closed.

@@ -1,0 +1,95 @@
+//! What tests ask of a close by agreement: messages read and changed on their way, and transactions that the chain accepts.
+
+use bitcoin::consensus::serialize;
+use bitcoin::{Amount, ScriptBuf, Transaction};
+use bitcoinconsensus::VERIFY_ALL_PRE_TAPROOT;
+use quittance_channel::{CloseRequest, Phase};
+use quittance_primitives::Feature;
+use quittance_wire::Message;
+
+use super::{End, Pair, Setup, Who, facts};
+
+impl Pair {
+    /// An open channel between ends that close it in the simple way.
+    pub fn with_simple_close() -> Self {
+        Self::of(&simple_close())
+    }
+
+    /// Orders `who` to close.
+    pub fn close(&mut self, who: Who) {
+        self.end(who).close(CloseRequest::default()).expect("it can be closed");
+    }
+
+    /// What a closing transaction pays to Alice and to Bob, after the chain has accepted it.
+    pub fn paid_by(&self, transaction: &Transaction) -> (Option<u64>, Option<u64>) {
+        let funding = self.alice.channel.state().facts.terms().funding_output();
+        let (script, bytes) = (funding.script_pubkey.as_bytes(), serialize(transaction));
+        let value = funding.value.to_sat();
+        bitcoinconsensus::verify_with_flags(script, value, &bytes, None, 0, VERIFY_ALL_PRE_TAPROOT)
+            .expect("the chain accepts the closing transaction");
+        let paid: u64 = transaction.output.iter().map(|output| output.value.to_sat()).sum();
+        assert!(paid <= value, "no more is paid than there was");
+        let to = |script: &ScriptBuf| {
+            let output = transaction.output.iter().find(|output| output.script_pubkey == *script);
+            output.map(|output| output.value.to_sat())
+        };
+        (to(&script_of(&self.alice)), to(&script_of(&self.bob)))
+    }
+
+    /// Both ends hold the closing transactions of the other, signed, and know each as one of theirs.
+    pub fn check_closed(&self) {
+        for (end, other) in [(&self.alice, &self.bob), (&self.bob, &self.alice)] {
+            let state = end.channel.state();
+            assert!(
+                matches!(state.phase, Phase::ClosingAgreed(_)),
+                "{} is {}",
+                end.name,
+                state.phase.name()
+            );
+            for transaction in other.broadcast.iter().chain(&other.owed_closings()) {
+                assert!(
+                    state.is_closing_of_ours(&transaction.compute_txid()),
+                    "{} signed it",
+                    end.name
+                );
+                self.paid_by(transaction);
+            }
+            for owed in end.owed_closings() {
+                assert!(
+                    end.broadcast.contains(&owed),
+                    "what is owed after a restart was broadcast before"
+                );
+            }
+        }
+    }
+
+    /// Takes the next message of `from` off the wire.
+    pub fn intercept(&mut self, from: Who) -> Message {
+        let bytes = self.end(from).take_message().expect("a message is on its way");
+        Message::decode(&bytes).expect("ours")
+    }
+
+    /// Gives `to` a message, as if the other end had sent it.
+    pub fn inject(&mut self, to: Who, message: impl Into<Message>) {
+        self.end(to).receive(&message.into().encode());
+    }
+}
+
+pub fn simple_close() -> Setup {
+    Setup::default()
+        .with_feature(Feature::ShutdownAnysegwit)
+        .with_feature(Feature::SimpleClose)
+}
+
+/// Where an end is paid to by its latest word.
+pub fn script_of(end: &End) -> ScriptBuf {
+    let closing = end.channel.state().shutting_down();
+    let script = closing.and_then(|closing| closing.scripts.local.clone());
+    script.unwrap_or_else(|| facts::closing_script(end.name))
+}
+
+/// What the two ends have, in whole satoshis.
+pub fn balances_of(pair: &Pair) -> (Amount, Amount) {
+    let (alice, bob) = pair.balances();
+    (Amount::from_sat(alice / 1_000), Amount::from_sat(bob / 1_000))
+}
