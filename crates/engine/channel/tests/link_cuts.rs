@@ -4,38 +4,11 @@
 
 mod pair;
 
-use pair::{Kept, Pair, Setup, Who, failed, feerate, fulfilled};
+use pair::cuts::{RESTARTS, deliver_up_to};
+use pair::{Pair, Setup, Who, failed, feerate, fulfilled};
 use quittance_channel::{HtlcState, Outcome, Removal};
 use quittance_primitives::{FeeratePerKw, HtlcId};
 use quittance_transactions::CommitmentFormat;
-
-/// What happens to the two when the link is cut.
-const RESTARTS: [&[(Who, Kept)]; 7] = [
-    &[],
-    &[(Who::Alice, Kept::Everything)],
-    &[(Who::Alice, Kept::OnlySynced)],
-    &[(Who::Bob, Kept::Everything)],
-    &[(Who::Bob, Kept::OnlySynced)],
-    &[(Who::Alice, Kept::Everything), (Who::Bob, Kept::Everything)],
-    &[(Who::Alice, Kept::OnlySynced), (Who::Bob, Kept::OnlySynced)],
-];
-
-/// Delivers up to `limit` messages, in turns. How many there were.
-fn deliver_up_to(pair: &mut Pair, limit: usize) -> usize {
-    let mut delivered = 0;
-    while delivered < limit {
-        let before = delivered;
-        for who in [Who::Alice, Who::Bob] {
-            if delivered < limit && pair.deliver(who) {
-                delivered += 1;
-            }
-        }
-        if delivered == before {
-            break;
-        }
-    }
-    delivered
-}
 
 /// Runs `act` on a pair made by `start`, cut at every message, with every kind of restart; then `check`.
 fn cut_everywhere(start: impl Fn() -> Pair, act: impl Fn(&mut Pair), check: impl Fn(&mut Pair)) {

@@ -5,6 +5,7 @@ mod pair;
 
 use bitcoin::Txid;
 use bitcoin::hashes::Hash;
+use pair::blame::{breaks, failed, warned};
 use pair::{Pair, Setup, Who, fulfilled};
 use quittance_channel::{Answer, HtlcState, Violation};
 use quittance_primitives::{CltvExpiry, CommitmentNumber, FeeratePerKw, HtlcId, MilliSatoshi};
@@ -13,29 +14,6 @@ use quittance_wire::{
     ChannelReady, ChannelReestablish, CommitmentSigned, Message, RevokeAndAck, UpdateAddHtlc, UpdateFailHtlc,
     UpdateFailMalformedHtlc, UpdateFee, UpdateFulfillHtlc,
 };
-
-/// Gives `who` a message that its peer must not send, and expects this violation, this answer, and no change.
-fn breaks(pair: &mut Pair, who: Who, message: impl Into<Message>, violation: Violation, answer: Answer) {
-    let end = pair.end(who);
-    let before = end.channel.state().to_checkpoint();
-    end.receive(&message.into().encode());
-    assert_eq!(end.violations, [violation.clone()]);
-    assert_eq!(violation.answer(), answer);
-    assert_eq!(
-        end.channel.state().to_checkpoint(),
-        before,
-        "nothing of ours has changed"
-    );
-    assert!(end.sent().is_empty(), "and nothing was answered by the channel itself");
-}
-
-fn warned(pair: &mut Pair, who: Who, message: impl Into<Message>, violation: Violation) {
-    breaks(pair, who, message, violation, Answer::WarnAndDisconnect);
-}
-
-fn failed(pair: &mut Pair, who: Who, message: impl Into<Message>, violation: Violation) {
-    breaks(pair, who, message, violation, Answer::FailChannel);
-}
 
 fn add(pair: &Pair) -> UpdateAddHtlc {
     UpdateAddHtlc {

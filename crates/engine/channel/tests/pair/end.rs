@@ -34,6 +34,8 @@ pub struct End {
     pub violations: Vec<Violation>,
     /// Every closing transaction that was broadcast, in order, signed by both.
     pub broadcast: Vec<Transaction>,
+    /// The length of the log that each of them depends on.
+    broadcast_after: Vec<usize>,
     /// The time.
     pub now_ms: u64,
     /// The latest signed commitments of the peer that left, by number: none may leave twice with other contents.
@@ -89,6 +91,7 @@ impl End {
             consequences: Vec::new(),
             violations: Vec::new(),
             broadcast: Vec::new(),
+            broadcast_after: Vec::new(),
             now_ms: 1_000,
             signed: BTreeMap::new(),
             features,
@@ -228,6 +231,8 @@ impl End {
         self.outbox.clear();
         self.is_forgetful |= length < self.log.len();
         self.log.truncate(length);
+        self.broadcast_after.retain(|after| *after <= length);
+        self.broadcast.truncate(self.broadcast_after.len());
         self.folded = fold(&self.log);
         self.channel = Channel::restore(self.folded.clone());
     }
@@ -318,6 +323,7 @@ impl End {
             ChannelEffect::BroadcastClosing(closing) => {
                 let transaction = self.sign_closing(&closing);
                 self.broadcast.push(transaction);
+                self.broadcast_after.push(self.log.len());
                 return None;
             }
             opening => panic!("a channel that is open has no {opening:?}"),

@@ -9,7 +9,9 @@
     reason = "each test file uses its own part of the harness"
 )]
 
+pub mod blame;
 pub mod closing;
+pub mod cuts;
 pub mod end;
 pub mod facts;
 pub mod random;
