@@ -5,7 +5,7 @@ mod pair;
 
 use bitcoin::Txid;
 use bitcoin::hashes::Hash;
-use pair::blame::{breaks, failed, warned};
+use pair::blame::{breaks, failed, warned, with_high_s};
 use pair::{Pair, Setup, Who, fulfilled};
 use quittance_channel::{Answer, HtlcState, Violation};
 use quittance_primitives::{CltvExpiry, CommitmentNumber, FeeratePerKw, HtlcId, MilliSatoshi};
@@ -479,21 +479,13 @@ fn a_signature_with_a_high_s() {
     let mut pair = Pair::normal();
     pair.offer(Who::Alice, 50_000_000, 3);
     let mut message = intercept_commitment(&mut pair, Who::Alice);
-    let mut compact = message.signature.serialize_compact();
-    negate_s(&mut compact);
-    message.signature = secp256k1::ecdsa::Signature::from_compact(&compact).unwrap();
+    message.signature = with_high_s(message.signature);
     warned(
         &mut pair,
         Who::Bob,
         message,
         Violation::InvalidSignatures(InvalidSignatures::Funding),
     );
-}
-
-/// Replaces `s` by the order of the curve less `s`: as valid to the curve, and not relayed.
-fn negate_s(compact: &mut [u8; 64]) {
-    let s = secp256k1::SecretKey::from_slice(&compact[32..]).unwrap();
-    compact[32..].copy_from_slice(&s.negate().secret_bytes());
 }
 
 #[test]

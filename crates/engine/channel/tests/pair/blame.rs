@@ -2,6 +2,8 @@
 
 use quittance_channel::{Answer, Violation};
 use quittance_wire::Message;
+use secp256k1::SecretKey;
+use secp256k1::ecdsa::Signature;
 
 use super::{Pair, Who};
 
@@ -26,4 +28,12 @@ pub fn warned(pair: &mut Pair, who: Who, message: impl Into<Message>, violation:
 
 pub fn failed(pair: &mut Pair, who: Who, message: impl Into<Message>, violation: Violation) {
     breaks(pair, who, message, violation, Answer::FailChannel);
+}
+
+/// The signature with the order of the curve less `s` in the place of `s`: as valid to the curve, and not relayed.
+pub fn with_high_s(signature: Signature) -> Signature {
+    let mut compact = signature.serialize_compact();
+    let s = SecretKey::from_slice(&compact[32..]).expect("a number below the order");
+    compact[32..].copy_from_slice(&s.negate().secret_bytes());
+    Signature::from_compact(&compact).expect("two numbers below the order")
 }

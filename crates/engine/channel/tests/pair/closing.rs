@@ -1,11 +1,16 @@
 //! What tests ask of a close by agreement: messages read and changed on their way, and transactions that the chain accepts.
 
+use bitcoin::absolute::LockTime;
 use bitcoin::consensus::serialize;
 use bitcoin::{Amount, ScriptBuf, Transaction};
 use bitcoinconsensus::VERIFY_ALL_PRE_TAPROOT;
 use quittance_channel::{CloseRequest, Phase};
 use quittance_primitives::Feature;
-use quittance_wire::Message;
+use quittance_transactions::{
+    ClosingShare, ClosingShares, ClosingTransaction, Role, ShutdownForms, ShutdownScript, SimpleClose,
+    SimpleCloseVariant, closing,
+};
+use quittance_wire::{ClosingComplete, ClosingSigned, FeeRange, Message};
 
 use super::{End, Pair, Setup, Who, facts};
 
@@ -92,4 +97,97 @@ pub fn script_of(end: &End) -> ScriptBuf {
 pub fn balances_of(pair: &Pair) -> (Amount, Amount) {
     let (alice, bob) = pair.balances();
     (Amount::from_sat(alice / 1_000), Amount::from_sat(bob / 1_000))
+}
+
+impl Pair {
+    /// A channel that both ends shut down, with nothing of the closing negotiation delivered: what the two would say is lost.
+    pub fn shut_down(setup: &Setup) -> Self {
+        let mut pair = Self::of(setup);
+        pair.close(Who::Alice);
+        assert!(pair.deliver(Who::Alice) && pair.deliver(Who::Bob), "both shutdowns");
+        pair.silence();
+        pair
+    }
+
+    /// Loses every message that is on its way.
+    pub fn silence(&mut self) {
+        for who in Who::BOTH {
+            while self.end(who).take_message().is_some() {}
+        }
+    }
+
+    /// A well-made `closing_signed` of `signer`.
+    pub fn closing_signed(&self, signer: Who, fee: u64, range: Option<(u64, u64)>) -> ClosingSigned {
+        let end = match signer {
+            Who::Alice => &self.alice,
+            Who::Bob => &self.bob,
+        };
+        let facts = &end.channel.state().facts;
+        let dust_limit = facts.sides.local.dust_limit;
+        let fee_satoshis = Amount::from_sat(fee);
+        let closing = closing::legacy(&facts.terms(), &self.shares(), fee_satoshis, dust_limit, None);
+        let signature = closing.map_or_else(
+            |_| end.keys.channel.sign_closing(&self.any_closing()),
+            |closing| end.keys.channel.sign_closing(&closing),
+        );
+        ClosingSigned {
+            channel_id: facts.channel_id,
+            fee_satoshis,
+            signature,
+            fee_range: range.map(|(minimum, maximum)| FeeRange {
+                min_fee_satoshis: Amount::from_sat(minimum),
+                max_fee_satoshis: Amount::from_sat(maximum),
+            }),
+        }
+    }
+
+    /// A `closing_complete` of Alice's with signatures for `variants`.
+    pub fn closing_complete(&self, fee: u64, variants: &[SimpleCloseVariant]) -> ClosingComplete {
+        let facts = &self.alice.channel.state().facts;
+        let fee_satoshis = Amount::from_sat(fee);
+        let close = SimpleClose {
+            closer: Role::Opener,
+            shares: self.shares(),
+            fee: fee_satoshis,
+            lock_time: LockTime::ZERO,
+        };
+        let sign = |variant: SimpleCloseVariant| {
+            let closing = close.build(&facts.terms(), variant);
+            let closing = closing.unwrap_or_else(|_| self.any_closing());
+            let signature = self.alice.keys.channel.sign_closing(&closing);
+            variants.contains(&variant).then_some(signature)
+        };
+        ClosingComplete {
+            channel_id: facts.channel_id,
+            closer_scriptpubkey: script_of(&self.alice),
+            closee_scriptpubkey: script_of(&self.bob),
+            fee_satoshis,
+            locktime: 0,
+            closer_output_only: sign(SimpleCloseVariant::CloserOutputOnly),
+            closee_output_only: sign(SimpleCloseVariant::CloseeOutputOnly),
+            closer_and_closee_outputs: sign(SimpleCloseVariant::CloserAndCloseeOutputs),
+        }
+    }
+
+    /// A transaction for a peer that breaks the rules to sign.
+    fn any_closing(&self) -> ClosingTransaction {
+        let terms = self.alice.channel.state().facts.terms();
+        closing::legacy(&terms, &self.shares(), Amount::ZERO, Amount::ZERO, None).expect("it costs nothing")
+    }
+
+    fn shares(&self) -> ClosingShares {
+        let settled = self.alice.channel.state().commitments.settled;
+        let every_form = ShutdownForms {
+            any_segwit: true,
+            op_return: true,
+        };
+        let share = |balance, end| ClosingShare {
+            balance,
+            script: ShutdownScript::new(script_of(end), every_form).expect("an agreed form"),
+        };
+        ClosingShares {
+            opener: share(settled.local, &self.alice),
+            accepter: share(settled.remote, &self.bob),
+        }
+    }
 }
