@@ -100,7 +100,11 @@ impl Signer {
             }
             Outgoing::Closing(to_sign) => {
                 let keys = &self.channels[&to_sign.signer_keys_id].keys;
-                let signatures: Vec<_> = to_sign.transactions().iter().map(|one| keys.sign_closing(one)).collect();
+                let signatures: Vec<_> = to_sign
+                    .transactions()
+                    .iter()
+                    .map(|one| keys.sign_closing(one))
+                    .collect();
                 to_sign.message(&signatures)
             }
             Outgoing::Opening(effect) => panic!("the world opens channels, not {effect:?}"),

@@ -61,6 +61,14 @@ impl Default for ChannelSetup {
     }
 }
 
+/// A message on its way.
+#[derive(Clone, Debug)]
+struct OnItsWay {
+    bytes: Vec<u8>,
+    /// How many syncs, one after the other, it rests on.
+    depth: u64,
+}
+
 /// Everything.
 #[derive(Debug)]
 pub struct World {
@@ -79,7 +87,11 @@ pub struct World {
     /// Whether the planned crash has happened.
     pub crashed: bool,
     random: Random,
-    wires: BTreeMap<(NodeIndex, NodeIndex), VecDeque<Vec<u8>>>,
+    wires: BTreeMap<(NodeIndex, NodeIndex), VecDeque<OnItsWay>>,
+    /// The syncs of each node's disk that had something to write.
+    pub syncs: BTreeMap<NodeIndex, u64>,
+    /// How many syncs, one after the other and on whatever disk, each node's newest state rests on.
+    depths: BTreeMap<NodeIndex, u64>,
     connected: BTreeSet<(NodeIndex, NodeIndex)>,
     generations: u64,
     channels: u32,
@@ -101,6 +113,8 @@ impl World {
             crashed: false,
             random: Random::new(seed),
             wires: BTreeMap::new(),
+            syncs: BTreeMap::new(),
+            depths: BTreeMap::new(),
             connected: BTreeSet::new(),
             generations: 0,
             channels: 0,
@@ -208,7 +222,7 @@ impl World {
             format!(
                 "{} starts{}",
                 world.nodes[node].name,
-                rebuilt.iter().map(|line| format!("; {line}")).collect::<String>()
+                rebuilt.iter().fold(String::new(), |told, line| told + "; " + line)
             )
         });
         self.pass(node);
@@ -241,9 +255,14 @@ impl World {
         if !self.is_up(node) || self.is_end(node) {
             return;
         }
+        let is_news = self.nodes[node].store.appended() > self.nodes[node].store.durable();
         if self.nodes[node].store.sync().is_err() {
             self.nodes[node].process = None;
             return;
+        }
+        if is_news {
+            *self.syncs.entry(node).or_default() += 1;
+            *self.depths.entry(node).or_default() += 1;
         }
         if self.is_end(node) {
             return;
@@ -319,16 +338,61 @@ impl World {
         }
         let peer = self.index_of(peer);
         if let Some(wire) = self.wires.get_mut(&(node, peer)) {
-            wire.push_back(message.encode());
+            let depth = self.depths.get(&node).copied().unwrap_or(0);
+            wire.push_back(OnItsWay {
+                bytes: message.encode(),
+                depth,
+            });
         }
     }
 
     /// Delivers the oldest message from one node to another, if there is one.
     pub fn deliver(&mut self, from: NodeIndex, to: NodeIndex) -> bool {
-        let Some(bytes) = self.wires.get_mut(&(from, to)).and_then(VecDeque::pop_front) else {
+        let Some(message) = self.wires.get_mut(&(from, to)).and_then(VecDeque::pop_front) else {
             return false;
         };
-        let message = Message::decode(&bytes).expect("what an engine sends can be read");
+        self.hand_over(from, to, &message);
+        self.pass(to);
+        true
+    }
+
+    /// Delivers all that is on its way from one node to another, and syncs once for all of it, as a node does whose disk is slower than
+    /// its network. Whether there was anything.
+    pub fn deliver_together(&mut self, from: NodeIndex, to: NodeIndex) -> bool {
+        let messages = self.wires.get_mut(&(from, to)).map(std::mem::take).unwrap_or_default();
+        for message in &messages {
+            self.hand_over(from, to, message);
+        }
+        self.pass(to);
+        !messages.is_empty()
+    }
+
+    /// Delivers together until every wire is empty. Returns how many syncs in a row `witness` rests on when `until` holds for the first
+    /// time.
+    pub fn settle_together(&mut self, witness: NodeIndex, until: impl Fn(&Self) -> bool) -> Option<u64> {
+        let mut seen = None;
+        while let Some((from, to)) = self
+            .wires
+            .iter()
+            .find(|(_, wire)| !wire.is_empty())
+            .map(|(wire, _)| *wire)
+        {
+            self.deliver_together(from, to);
+            if seen.is_none() && until(self) {
+                seen = self.depths.get(&witness).copied();
+            }
+        }
+        seen
+    }
+
+    /// Starts counting syncs anew.
+    pub fn forget_syncs(&mut self) {
+        self.syncs.clear();
+        self.depths.clear();
+    }
+
+    fn hand_over(&mut self, from: NodeIndex, to: NodeIndex, on_its_way: &OnItsWay) {
+        let message = Message::decode(&on_its_way.bytes).expect("what an engine sends can be read");
         self.tell(|world| {
             format!(
                 "{} -> {}: {}",
@@ -337,22 +401,20 @@ impl World {
                 message.name()
             )
         });
+        let depth = self.depths.entry(to).or_default();
+        *depth = on_its_way.depth.max(*depth);
         let peer = self.nodes[from].id();
-        let Some(process) = &self.nodes[to].process else {
-            return true;
-        };
+        let Some(process) = &self.nodes[to].process else { return };
         let need = process.manager.needs(&peer, &message);
         let keys_id = process.manager.signer_keys_id(&peer, &message);
         let attached = self.nodes[to].signer.attach(need, keys_id, &message);
-        self.input(
-            to,
-            Input::PeerMessage {
-                peer,
-                message: Box::new(message),
-                attached,
-            },
-        );
-        true
+        let entropy = self.random.bytes();
+        let input = Input::PeerMessage {
+            peer,
+            message: Box::new(message),
+            attached,
+        };
+        self.nodes[to].handle(input, self.now_ms, entropy);
     }
 
     /// Delivers until every wire is empty.
@@ -562,6 +624,7 @@ impl World {
             .expect("every peer is a node of this world")
     }
 
+    #[allow(clippy::too_many_lines, reason = "one table of what a channel is")]
     fn openings(&mut self, opener: NodeIndex, other: NodeIndex, setup: &ChannelSetup, number: u32) -> [Opening; 2] {
         let keys_id = |node: NodeIndex| {
             let mut id = [0x11; 32];

@@ -19,7 +19,7 @@ impl ChannelState {
         assert_eq!(
             update.id,
             self.last_update.next(),
-            "I-3: updates are folded in order, without a gap"
+            "I-5: updates are folded in order, without a gap"
         );
         self.last_update = update.id;
         for step in &update.steps {
@@ -37,7 +37,7 @@ impl ChannelState {
     )]
     pub fn apply(&mut self, step: &Step) {
         match step {
-            Step::Opened(_) => panic!("I-3: a log is opened once"),
+            Step::Opened(_) => panic!("I-5: a log is opened once"),
             Step::FundingConfirmed(confirmation) => self.funding = Some(*confirmation),
             Step::FundingUnconfirmed => self.funding = None,
             Step::FundingAbandoned(why) => self.phase = Phase::Abandoned(*why),

@@ -8,7 +8,7 @@
 //! Public keys only: signatures and revocation secrets are asked for by effects that name what to sign, and leave only after
 //! the steps beside them are durable. Nothing here knows of time, disks, sockets or other channels.
 //!
-//! Invariants: I-1 (funds are conserved), I-2 (one unacknowledged commitment), I-3 (state is a function of the log).
+//! Invariants: I-3 (funds are conserved), I-7 (one unacknowledged commitment), I-5 (state is a function of the log).
 //! Start at [`Channel`], then [`Step`], then [`HtlcState`].
 
 #![forbid(unsafe_code)]

@@ -1,6 +1,6 @@
 //! The state that a channel's log folds to: everything durable about the channel, and nothing else.
 //!
-//! Invariant I-3: the state is a pure function of the log. Live operation and recovery both go through [`ChannelState::apply`],
+//! Invariant I-5: the state is a pure function of the log. Live operation and recovery both go through [`ChannelState::apply`],
 //! which cannot fail: a step was checked before it became one, so a step that does not fit is a fault of ours.
 
 use std::collections::BTreeMap;

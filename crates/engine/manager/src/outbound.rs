@@ -217,13 +217,15 @@ impl ChannelManager {
             PaymentStatus::Pending | PaymentStatus::Abandoned => {
                 let amount = payment.amount;
                 let event = self.events.number(turn);
-                let status = PaymentStatus::Sent {
-                    preimage,
-                    fee_paid,
-                    event,
-                };
-                self.payments.get_mut(&id).expect("it is here").status = status;
-                turn.payments.insert(id);
+                self.end_row(
+                    id,
+                    PaymentStatus::Sent {
+                        preimage,
+                        fee_paid,
+                        event,
+                    },
+                    turn,
+                );
                 let sent = Event::PaymentSent {
                     payment_id: id,
                     payment_hash,
@@ -307,19 +309,27 @@ impl ChannelManager {
             "G1: a payment fails only when none of its HTLCs can be claimed"
         );
         let event = self.events.number(turn);
-        let payment = self.payments.get_mut(&id).expect("it is here");
-        payment.status = PaymentStatus::Failed { reason, event };
+        let payment_hash = self.payments[&id].payment_hash;
         let failed = Event::PaymentFailed {
             payment_id: id,
-            payment_hash: payment.payment_hash,
+            payment_hash,
             reason,
         };
-        turn.payments.insert(id);
+        self.end_row(id, PaymentStatus::Failed { reason, event }, turn);
         let any_part = || self.parts.get(&id).and_then(|parts| parts.last().copied());
         match cause.or_else(any_part) {
             Some(part) => self.end_payment(part, event, ReportedEnd::Failed(reason), failed, turn),
             None => self.events.add(event, failed, turn),
         }
+    }
+
+    /// Ends a payment's row. What was only there for another attempt goes.
+    fn end_row(&mut self, id: PaymentId, status: PaymentStatus, turn: &mut Turn<'_>) {
+        let payment = self.payments.get_mut(&id).expect("it is here");
+        payment.status = status;
+        payment.kind = None;
+        payment.retry.avoid = Vec::new();
+        turn.payments.insert(id);
     }
 
     /// Writes how a payment ended into the log of the channel whose outcome ended it, and tells the user.
@@ -425,7 +435,8 @@ impl ChannelManager {
             let decision = self.channels[&channel].decide_acknowledged(htlc);
             self.adopt_if_any(channel, decision, turn);
         }
-        if let Some(payment) = self.payments.remove(&id) {
+        if let Some(mut payment) = self.payments.remove(&id) {
+            payment.rests_on = Vec::new();
             let changes = turn.step.changes_mut();
             changes.delete(Key::Payment(id));
             changes.put(Key::FinishedPayment(id), PAYMENT_VERSION, &payment.to_bytes());

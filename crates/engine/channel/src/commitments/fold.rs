@@ -94,14 +94,14 @@ impl Commitments {
         let replaced = std::mem::replace(&mut self.remote.point, next);
         assert!(
             self.remote.unrevoked_previous.is_none(),
-            "I-2: one signed commitment awaits its revocation"
+            "I-7: one signed commitment awaits its revocation"
         );
         self.remote.unrevoked_previous = Some(replaced);
         self.remote.number = self.remote.number.next();
         self.advance(Transition::CommitmentSent);
         assert!(
             self.sent.signed.is_empty(),
-            "I-2: the updates of one commitment await its revocation"
+            "I-7: the updates of one commitment await its revocation"
         );
         self.sent.signed = std::mem::take(&mut self.sent.unsigned);
         self.sent.last = LastSent::Commitment;

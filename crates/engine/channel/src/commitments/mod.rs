@@ -1,8 +1,8 @@
 //! What the two commitments of a channel contain, now, next and before: balances, HTLCs, feerate, numbers and points.
 //!
 //! Invariants, asserted after every change:
-//! - I-1: the balances and the HTLCs of every commitment are together the channel's capacity, to the msat.
-//! - I-2: at most one commitment of the peer's is signed and not yet acknowledged by a revocation.
+//! - I-3: the balances and the HTLCs of every commitment are together the channel's capacity, to the msat.
+//! - I-7: at most one commitment of the peer's is signed and not yet acknowledged by a revocation.
 //!
 //! Nothing here decides what is allowed; start at [`Commitments::contents`].
 
@@ -175,6 +175,11 @@ impl Commitments {
 
     /// The balances of both sides in the commitment `view`, beside its HTLCs, before fee and anchors, in msat.
     pub fn balances(&self, view: View) -> BySide<MilliSatoshi> {
+        self.tour(view, |_, _| {})
+    }
+
+    /// Shows `visit` every HTLC of the commitment `view`, in one pass, and returns the balances beside them.
+    pub(crate) fn tour(&self, view: View, mut visit: impl FnMut(Side, &HtlcTerms)) -> BySide<MilliSatoshi> {
         let offered = self
             .offered
             .values()
@@ -187,6 +192,7 @@ impl Commitments {
         for (offered_by, terms, state, removal) in offered.chain(received) {
             if view.contains(state) {
                 add(paid.of_mut(offered_by), terms.amount);
+                visit(offered_by, terms);
             } else if removal.as_ref().and_then(Removal::preimage).is_some() {
                 add(paid.of_mut(offered_by), terms.amount);
                 add(gained.of_mut(offered_by.other()), terms.amount);
@@ -231,7 +237,7 @@ impl Commitments {
         assert_eq!(
             contents.total(),
             Some(capacity),
-            "I-1: balances and HTLCs are the capacity"
+            "I-3: balances and HTLCs are the capacity"
         );
         Some(contents)
     }
@@ -300,11 +306,11 @@ impl HtlcTerms {
 pub(crate) fn subtract(balance: &mut MilliSatoshi, amount: MilliSatoshi) {
     *balance = balance
         .checked_sub(amount)
-        .expect("I-1: nobody offers more than it has");
+        .expect("I-3: nobody offers more than it has");
 }
 
 pub(crate) fn add(balance: &mut MilliSatoshi, amount: MilliSatoshi) {
     *balance = balance
         .checked_add(amount)
-        .expect("I-1: nobody receives more than there is");
+        .expect("I-3: nobody receives more than there is");
 }

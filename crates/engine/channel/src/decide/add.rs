@@ -1,7 +1,6 @@
 //! Adding an HTLC (BOLT 2, `update_add_htlc`), by us and by the peer.
 
 use quittance_primitives::{CltvExpiry, MilliSatoshi, PaymentHash};
-use quittance_transactions::CommitmentFormat;
 use quittance_wire::UpdateAddHtlc;
 use secp256k1::PublicKey;
 
@@ -137,20 +136,20 @@ impl ChannelState {
             needed: short.needed,
         };
         for owner in [Side::Remote, Side::Local] {
-            let prospect = Prospect::of(self, pending_of(owner))
-                .with(Side::Local, terms)
-                .map_err(ours)?;
-            prospect.check_balance(Side::Local, 0).map_err(ours)?;
+            let before = Prospect::of(self, pending_of(owner));
+            let dust_before = before.dust();
+            let prospect = before.with(Side::Local, terms).map_err(ours)?;
+            prospect.check_balance(Side::Local).map_err(ours)?;
             match self.facts.opener {
                 Side::Remote => prospect.check_fees().map_err(peers)?,
-                Side::Local => self.check_fee_spike_buffer(owner, terms).map_err(ours)?,
+                Side::Local => prospect.check_fee_spike_buffer().map_err(ours)?,
             }
             let (got, limit) = (prospect.dust(), context.limits.max_dust_htlc_exposure);
-            if got > limit && prospect.dust() > Prospect::of(self, pending_of(owner)).dust() {
+            if got > limit && got > dust_before {
                 return Err(Refusal::TooMuchDust { got, limit });
             }
             if owner == Side::Remote {
-                if prospect.count_of(Side::Local) > usize::from(theirs.max_accepted_htlcs) {
+                if prospect.count_of(Side::Local) > u32::from(theirs.max_accepted_htlcs) {
                     return Err(Refusal::TooManyHtlcs {
                         limit: theirs.max_accepted_htlcs,
                     });
@@ -162,23 +161,6 @@ impl ChannelState {
             }
         }
         Ok(())
-    }
-
-    /// BOLT 2, `update_add_htlc`: the opener keeps enough for twice the feerate and one more HTLC, so that the channel does not get
-    /// stuck when fees rise.
-    fn check_fee_spike_buffer(&self, owner: Side, terms: &HtlcTerms) -> Result<(), Shortfall> {
-        const FEE_SPIKE_FACTOR: u32 = 2;
-        if self.facts.format == CommitmentFormat::ZeroFee {
-            return Ok(());
-        }
-        let feerate = self
-            .commitments
-            .feerate(pending_of(owner))
-            .saturating_mul(FEE_SPIKE_FACTOR);
-        let prospect = Prospect::of(self, pending_of(owner))
-            .at(feerate)
-            .with(Side::Local, terms)?;
-        prospect.check_balance(Side::Local, 1)
     }
 
     fn check_add(&self, terms: &HtlcTerms) -> Result<(), Violation> {
@@ -210,7 +192,7 @@ impl ChannelState {
             .with(Side::Remote, terms)
             .map_err(unaffordable)?;
         let (got, limit) = (prospect.count_of(Side::Remote), ours.max_accepted_htlcs);
-        if got > usize::from(limit) {
+        if got > u32::from(limit) {
             return Err(Violation::TooManyHtlcs {
                 got: u16::try_from(got).unwrap_or(u16::MAX),
                 limit,
@@ -220,6 +202,6 @@ impl ChannelState {
         if got > limit {
             return Err(Violation::TooMuchInFlight { got, limit });
         }
-        prospect.check_balance(Side::Remote, 0).map_err(unaffordable)
+        prospect.check_balance(Side::Remote).map_err(unaffordable)
     }
 }

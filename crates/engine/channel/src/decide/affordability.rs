@@ -4,15 +4,30 @@ use bitcoin::Amount;
 use quittance_primitives::{FeeratePerKw, MilliSatoshi};
 use quittance_transactions::fees;
 
-use crate::{BySide, ChannelState, HtlcTerms, Side, View};
+use crate::commitments::add;
+use crate::{BySide, ChannelFacts, ChannelState, HtlcTerms, Side, View};
 
-/// One commitment as it would be, for checks: balances, and what is in flight from whom.
+/// BOLT 2, `update_add_htlc`: the feerate may rise by this factor before the opener runs short.
+const FEE_SPIKE_FACTOR: u32 = 2;
+
+/// One commitment as it would be, summed up for checks: balances, and what is in flight from whom. Made in one pass over the HTLCs, so
+/// that a full channel stays quick.
 pub(crate) struct Prospect<'a> {
-    state: &'a ChannelState,
+    facts: &'a ChannelFacts,
     owner: Side,
     feerate: FeeratePerKw,
     balances: BySide<MilliSatoshi>,
-    htlcs: Vec<(Side, &'a HtlcTerms)>,
+    flight: BySide<Flight>,
+    dust: MilliSatoshi,
+    untrimmed: u32,
+    untrimmed_in_spike: u32,
+}
+
+/// What one side has in flight, dust included.
+#[derive(Clone, Copy, Default)]
+struct Flight {
+    count: u32,
+    sum: MilliSatoshi,
 }
 
 /// A balance does not cover what is asked of it.
@@ -25,65 +40,95 @@ pub(crate) struct Shortfall {
 impl<'a> Prospect<'a> {
     /// The commitment `view`, at the newest feerate that it rests on.
     pub(crate) fn of(state: &'a ChannelState, view: View) -> Self {
-        let commitments = &state.commitments;
-        Self {
-            state,
-            owner: view.owner(),
-            feerate: commitments.feerate(view),
-            balances: commitments.balances(view),
-            htlcs: commitments.htlcs(view).collect(),
-        }
+        Self::at(state, view, state.commitments.feerate(view))
     }
 
-    /// The same at another feerate.
-    pub(crate) fn at(mut self, feerate: FeeratePerKw) -> Self {
-        self.feerate = feerate;
-        self
+    /// The commitment `view` at another feerate.
+    pub(crate) fn at(state: &'a ChannelState, view: View, feerate: FeeratePerKw) -> Self {
+        let mut prospect = Self {
+            facts: &state.facts,
+            owner: view.owner(),
+            feerate,
+            balances: BySide::default(),
+            flight: BySide::default(),
+            dust: MilliSatoshi::ZERO,
+            untrimmed: 0,
+            untrimmed_in_spike: 0,
+        };
+        let balances = state
+            .commitments
+            .tour(view, |offered_by, terms| prospect.count(offered_by, terms));
+        Self { balances, ..prospect }
     }
 
     /// The same with one more HTLC of `offered_by`.
-    pub(crate) fn with(mut self, offered_by: Side, terms: &'a HtlcTerms) -> Result<Self, Shortfall> {
+    pub(crate) fn with(mut self, offered_by: Side, terms: &HtlcTerms) -> Result<Self, Shortfall> {
         let balance = self.balances.of_mut(offered_by);
         let left = balance.checked_sub(terms.amount);
         *balance = left.ok_or(Shortfall {
             balance: *balance,
             needed: terms.amount,
         })?;
-        self.htlcs.push((offered_by, terms));
+        self.count(offered_by, terms);
         Ok(self)
     }
 
     /// How many HTLCs `side` has in flight in it, dust included.
-    pub(crate) fn count_of(&self, side: Side) -> usize {
-        self.htlcs.iter().filter(|(offered_by, _)| *offered_by == side).count()
+    pub(crate) const fn count_of(&self, side: Side) -> u32 {
+        self.flight.of(side).count
     }
 
     /// How much `side` has in flight in it, dust included.
-    pub(crate) fn in_flight_of(&self, side: Side) -> MilliSatoshi {
-        let own = self.htlcs.iter().filter(|(offered_by, _)| *offered_by == side);
-        MilliSatoshi::checked_sum(own.map(|(_, terms)| terms.amount)).expect("I-1: less than the capacity is in flight")
+    pub(crate) const fn in_flight_of(&self, side: Side) -> MilliSatoshi {
+        self.flight.of(side).sum
     }
 
     /// What the HTLCs without an output hold together.
-    pub(crate) fn dust(&self) -> MilliSatoshi {
-        let dust = self
-            .htlcs
-            .iter()
-            .filter(|(offered_by, terms)| self.is_trimmed(*offered_by, terms));
-        MilliSatoshi::checked_sum(dust.map(|(_, terms)| terms.amount))
-            .expect("I-1: less than the capacity is in flight")
+    pub(crate) const fn dust(&self) -> MilliSatoshi {
+        self.dust
     }
 
-    /// Whether `side` keeps its reserve, and pays fee and anchors beside it if it is the opener. `further` untrimmed HTLCs are
-    /// counted in.
-    pub(crate) fn check_balance(&self, side: Side, further: u32) -> Result<(), Shortfall> {
-        let facts = &self.state.facts;
-        let fees = if side == facts.opener {
-            self.opener_cost(further)
+    /// Whether `side` keeps its reserve, and pays fee and anchors beside it if it is the opener.
+    pub(crate) fn check_balance(&self, side: Side) -> Result<(), Shortfall> {
+        self.check(
+            side,
+            if side == self.facts.opener {
+                self.opener_cost()
+            } else {
+                Amount::ZERO
+            },
+        )
+    }
+
+    /// BOLT 2, `update_add_htlc`: whether the opener could still pay at twice the feerate with one more HTLC, beside its reserve, so that
+    /// the channel does not get stuck when fees rise.
+    pub(crate) fn check_fee_spike_buffer(&self) -> Result<(), Shortfall> {
+        self.check(self.facts.opener, self.spiked_cost(1))
+    }
+
+    /// What `side` has beyond its reserve and, if it is the opener, beyond what two more HTLCs would cost in a fee spike.
+    pub(crate) fn spare_of(&self, side: Side) -> MilliSatoshi {
+        let fees = if side == self.facts.opener {
+            self.spiked_cost(2)
         } else {
             Amount::ZERO
         };
-        let needed = MilliSatoshi::from_sat(facts.reserve_of(side) + fees);
+        self.balances.of(side).saturating_sub(self.reserve_and(side, fees))
+    }
+
+    /// Whether the opener pays fee and anchors, its reserve aside.
+    pub(crate) fn check_fees(&self) -> Result<(), Shortfall> {
+        let needed = MilliSatoshi::from_sat(self.opener_cost());
+        let balance = *self.balances.of(self.facts.opener);
+        if balance < needed {
+            Err(Shortfall { balance, needed })
+        } else {
+            Ok(())
+        }
+    }
+
+    fn check(&self, side: Side, fees: Amount) -> Result<(), Shortfall> {
+        let needed = self.reserve_and(side, fees);
         let balance = *self.balances.of(side);
         if balance < needed {
             Err(Shortfall { balance, needed })
@@ -92,50 +137,44 @@ impl<'a> Prospect<'a> {
         }
     }
 
-    /// What `side` has beyond its reserve, and beyond fee and anchors if it is the opener, with `further` untrimmed HTLCs counted in.
-    pub(crate) fn spare_of(&self, side: Side, further: u32) -> MilliSatoshi {
-        let facts = &self.state.facts;
-        let fees = if side == facts.opener {
-            self.opener_cost(further)
-        } else {
-            Amount::ZERO
-        };
-        self.balances
-            .of(side)
-            .saturating_sub(MilliSatoshi::from_sat(facts.reserve_of(side) + fees))
+    fn reserve_and(&self, side: Side, fees: Amount) -> MilliSatoshi {
+        MilliSatoshi::from_sat(self.facts.reserve_of(side) + fees)
     }
 
-    /// Whether the opener pays fee and anchors, its reserve aside.
-    pub(crate) fn check_fees(&self) -> Result<(), Shortfall> {
-        let needed = MilliSatoshi::from_sat(self.opener_cost(0));
-        let balance = *self.balances.of(self.state.facts.opener);
-        if balance < needed {
-            Err(Shortfall { balance, needed })
+    fn opener_cost(&self) -> Amount {
+        fees::opener_cost(self.facts.format, self.feerate, self.untrimmed)
+    }
+
+    fn spiked_cost(&self, further: u32) -> Amount {
+        fees::opener_cost(
+            self.facts.format,
+            self.spiked_feerate(),
+            self.untrimmed_in_spike + further,
+        )
+    }
+
+    fn spiked_feerate(&self) -> FeeratePerKw {
+        self.feerate.saturating_mul(FEE_SPIKE_FACTOR)
+    }
+
+    fn count(&mut self, offered_by: Side, terms: &HtlcTerms) {
+        let flight = self.flight.of_mut(offered_by);
+        flight.count += 1;
+        add(&mut flight.sum, terms.amount);
+        if self.is_trimmed(offered_by, terms, self.feerate) {
+            add(&mut self.dust, terms.amount);
         } else {
-            Ok(())
+            self.untrimmed += 1;
+        }
+        if !self.is_trimmed(offered_by, terms, self.spiked_feerate()) {
+            self.untrimmed_in_spike += 1;
         }
     }
 
-    fn opener_cost(&self, further: u32) -> Amount {
-        let untrimmed = self
-            .htlcs
-            .iter()
-            .filter(|(offered_by, terms)| !self.is_trimmed(*offered_by, terms))
-            .count();
-        let untrimmed = u32::try_from(untrimmed).expect("no commitment holds 2^32 HTLCs");
-        fees::opener_cost(self.state.facts.format, self.feerate, untrimmed + further)
-    }
-
-    fn is_trimmed(&self, offered_by: Side, terms: &HtlcTerms) -> bool {
-        let facts = &self.state.facts;
+    fn is_trimmed(&self, offered_by: Side, terms: &HtlcTerms, feerate: FeeratePerKw) -> bool {
         let htlc = terms.in_commitment_of(self.owner, offered_by);
-        fees::is_trimmed(
-            facts.format,
-            htlc.direction,
-            self.feerate,
-            facts.sides.of(self.owner).dust_limit,
-            htlc.amount,
-        )
+        let dust_limit = self.facts.sides.of(self.owner).dust_limit;
+        fees::is_trimmed(self.facts.format, htlc.direction, feerate, dust_limit, htlc.amount)
     }
 }
 

@@ -34,9 +34,9 @@ impl Channel {
             return Err(Refusal::SameFeerate(feerate));
         }
         for owner in [Side::Remote, Side::Local] {
-            let prospect = Prospect::of(state, pending_of(owner)).at(feerate);
+            let prospect = Prospect::at(state, pending_of(owner), feerate);
             prospect
-                .check_balance(Side::Local, 0)
+                .check_balance(Side::Local)
                 .map_err(|Shortfall { balance, needed }| Refusal::CannotAfford { balance, needed })?;
             let (got, limit) = (prospect.dust(), context.limits.max_dust_htlc_exposure);
             if feerate > current && got > limit {
@@ -84,7 +84,7 @@ impl Channel {
         if got < minimum || got > maximum {
             return Err(Violation::FeerateOutOfRange { got, minimum, maximum });
         }
-        let prospect = Prospect::of(state, View::LocalNext).at(got);
+        let prospect = Prospect::at(state, View::LocalNext, got);
         prospect
             .check_fees()
             .map_err(|Shortfall { balance, needed }| Violation::CannotAfford { balance, needed })?;

