@@ -34,11 +34,10 @@ impl Pair {
             .expect("the chain accepts the closing transaction");
         let paid: u64 = transaction.output.iter().map(|output| output.value.to_sat()).sum();
         assert!(paid <= value, "no more is paid than there was");
-        let to = |script: &ScriptBuf| {
-            let output = transaction.output.iter().find(|output| output.script_pubkey == *script);
-            output.map(|output| output.value.to_sat())
-        };
-        (to(&script_of(&self.alice)), to(&script_of(&self.bob)))
+        (
+            paid_to(&script_of(&self.alice), transaction),
+            paid_to(&script_of(&self.bob), transaction),
+        )
     }
 
     /// Both ends hold the closing transactions of the other, signed, and know each as one of theirs.
@@ -68,6 +67,38 @@ impl Pair {
         }
     }
 
+    /// Every agreed transaction pays each end all that it has, less the fee for the one that pays it. Nobody has dust.
+    pub fn check_shares(&self) {
+        let (alice, bob) = balances_of(self);
+        for (end, others) in [(&self.alice, &self.bob), (&self.bob, &self.alice)] {
+            let Phase::ClosingAgreed(agreed) = &end.channel.state().phase else {
+                panic!("{} has agreed", end.name)
+            };
+            let payers = [(&agreed.closings.local, end), (&agreed.closings.remote, others)];
+            let agreed = payers
+                .into_iter()
+                .filter_map(|(agreed, payer)| Some((agreed.as_ref()?, payer)));
+            for ((agreed, payer), transaction) in agreed.zip(end.owed_closings()) {
+                let fee = agreed.closing.fee;
+                let (of_alice, of_bob) = match payer.name {
+                    "Alice" => (alice - fee, bob),
+                    _ => (alice, bob - fee),
+                };
+                let (ours, theirs) = match end.name {
+                    "Alice" => (of_alice, of_bob),
+                    _ => (of_bob, of_alice),
+                };
+                let scripts = &agreed.closing.scripts;
+                let paid = (
+                    paid_to(&scripts.local, &transaction),
+                    paid_to(&scripts.remote, &transaction),
+                );
+                let share = (Some(ours.to_sat()), Some(theirs.to_sat()));
+                assert_eq!(paid, share, "{} pays {fee}", payer.name);
+            }
+        }
+    }
+
     /// Takes the next message of `from` off the wire.
     pub fn intercept(&mut self, from: Who) -> Message {
         let bytes = self.end(from).take_message().expect("a message is on its way");
@@ -91,6 +122,11 @@ pub fn script_of(end: &End) -> ScriptBuf {
     let closing = end.channel.state().shutting_down();
     let script = closing.and_then(|closing| closing.scripts.local.clone());
     script.unwrap_or_else(|| facts::closing_script(end.name))
+}
+
+fn paid_to(script: &ScriptBuf, transaction: &Transaction) -> Option<u64> {
+    let output = transaction.output.iter().find(|output| output.script_pubkey == *script);
+    output.map(|output| output.value.to_sat())
 }
 
 /// What the two ends have, in whole satoshis.

@@ -1,7 +1,7 @@
 //! A random history of a channel from one seed: both ends act, messages are delivered, links are cut, processes die.
 
-use quittance_channel::{HtlcState, Outcome, Removal, Side};
-use quittance_primitives::{FeeratePerKw, HtlcId, PaymentPreimage};
+use quittance_channel::{HtlcState, Outcome, Phase, Removal, Side};
+use quittance_primitives::{Feature, FeeratePerKw, HtlcId, PaymentPreimage};
 use quittance_transactions::CommitmentFormat;
 
 use super::{Kept, Pair, Setup, Who, facts};
@@ -35,7 +35,7 @@ pub fn run(seed: u64) {
         _ => CommitmentFormat::ZeroFee,
     };
     let mut history = History {
-        pair: Pair::of(&Setup::default().with_format(format)),
+        pair: Pair::of(&setup(format, &mut random)),
         random,
         htlcs: 0,
     };
@@ -45,6 +45,19 @@ pub fn run(seed: u64) {
         history.step(cuts, crashes);
     }
     history.finish();
+    history.close(cuts, crashes);
+}
+
+/// One half of all channels is closed in the legacy way, the other half in the simple one.
+fn setup(format: CommitmentFormat, random: &mut Seeded) -> Setup {
+    let setup = Setup::default().with_format(format).with_feature(Feature::Quiesce);
+    if random.chance(50) {
+        setup
+            .with_feature(Feature::ShutdownAnysegwit)
+            .with_feature(Feature::SimpleClose)
+    } else {
+        setup
+    }
 }
 
 struct History {
@@ -55,7 +68,7 @@ struct History {
 
 impl History {
     fn step(&mut self, cuts: u64, crashes: u64) {
-        let who = if self.random.chance(50) { Who::Alice } else { Who::Bob };
+        let who = self.either();
         if self.random.chance(cuts) {
             self.pair.reconnect();
         } else if self.random.chance(crashes) {
@@ -65,6 +78,9 @@ impl History {
                 0 | 1 => self.offer(who),
                 2 | 3 => self.remove(who),
                 4 if self.random.chance(30) => self.change_fee(),
+                5 if self.random.chance(10) => {
+                    let _ = self.pair.end(who).quiesce();
+                }
                 _ => {
                     self.pair.deliver(who);
                 }
@@ -192,6 +208,73 @@ impl History {
         let balances = (6_000_000_000 - by_alice + by_bob, 4_000_000_000 + by_alice - by_bob);
         assert_eq!(self.pair.balances(), balances, "each balance is what the outcomes say");
         assert!(self.pair.offer_of_each_side_still_works());
+    }
+
+    /// Both ends close, by order of either, with new HTLCs under way and more faults; then there are none, and it is closed.
+    fn close(&mut self, cuts: u64, crashes: u64) {
+        self.choose_closing_fees();
+        for _ in 0..self.random.below(4) {
+            let who = self.either();
+            self.offer(who);
+        }
+        let closer = self.either();
+        self.order_close(closer);
+        for _ in 0..self.random.below(40) {
+            let who = self.either();
+            if self.random.chance(cuts) {
+                self.pair.reconnect();
+            } else if self.random.chance(crashes) {
+                self.crash(who);
+            } else if self.random.chance(20) {
+                self.remove(who);
+            } else if self.random.chance(5) {
+                self.order_close(who);
+            } else {
+                self.pair.deliver(who);
+            }
+            self.check_honesty();
+        }
+        self.pair.reconnect();
+        self.pair.settle();
+        // The order may have been lost with an unsynced log.
+        self.order_close(closer);
+        for _ in 0..4 {
+            self.pair.settle();
+            self.check_honesty();
+            for who in Who::BOTH {
+                while self.has_removable(who) {
+                    self.remove(who);
+                }
+            }
+        }
+        self.pair.settle();
+        self.check_honesty();
+        self.pair.check_agreement();
+        self.pair.check_closed();
+        self.pair.check_shares();
+    }
+
+    /// Fees on which the two can agree.
+    fn choose_closing_fees(&mut self) {
+        for who in Who::BOTH {
+            let (lowest, wanted) = (self.random.below(1_000), self.random.below(8_000));
+            let feerate = |above: u64| FeeratePerKw(253 + u32::try_from(above).expect("a small number"));
+            let closing = &mut self.pair.end(who).limits.closing;
+            closing.feerate_min = feerate(lowest);
+            closing.feerate = feerate(wanted.max(lowest));
+            closing.feerate_max = feerate(wanted.max(1_000));
+        }
+    }
+
+    fn order_close(&mut self, who: Who) {
+        let end = self.pair.end(who);
+        if matches!(end.channel.state().phase, Phase::Normal) {
+            self.pair.close(who);
+        }
+    }
+
+    fn either(&mut self) -> Who {
+        if self.random.chance(50) { Who::Alice } else { Who::Bob }
     }
 
     fn has_removable(&mut self, who: Who) -> bool {
