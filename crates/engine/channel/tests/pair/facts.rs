@@ -29,6 +29,10 @@ pub struct Setup {
     pub features: Features,
     /// The scripts that the ends promised to be paid to, Alice's first.
     pub promised: BySide<Option<ScriptBuf>>,
+    /// The funding output; one that no chain has, unless a test mined it.
+    pub funding: OutPoint,
+    /// The delay that each end imposes on the other.
+    pub to_self_delay: ToSelfDelay,
 }
 
 impl Default for Setup {
@@ -47,6 +51,8 @@ impl Default for Setup {
             htlc_minimum: MilliSatoshi(1),
             features: Features::empty(),
             promised: BySide::default(),
+            funding: OutPoint::new(Txid::from_byte_array([7; 32]), 1),
+            to_self_delay: ToSelfDelay(144),
         }
     }
 }
@@ -121,7 +127,7 @@ impl Setup {
     }
 
     fn facts(&self, opener: Side, ours: &Keys, theirs: &Keys) -> ChannelFacts {
-        let funding = OutPoint::new(Txid::from_byte_array([7; 32]), 1);
+        let funding = self.funding;
         let (alice_keys, bob_keys) = match opener {
             Side::Local => (ours, theirs),
             Side::Remote => (theirs, ours),
@@ -132,7 +138,7 @@ impl Setup {
             max_htlc_value_in_flight: self.max_in_flight,
             channel_reserve: (self.capacity / 100).max(Amount::from_sat(1_000)),
             htlc_minimum: self.htlc_minimum,
-            to_self_delay: ToSelfDelay(144),
+            to_self_delay: self.to_self_delay,
             max_accepted_htlcs: self.max_accepted_htlcs,
             upfront_shutdown_script: promised.clone(),
         };
