@@ -119,7 +119,6 @@ impl ChannelManager {
             tip,
             peers: BTreeMap::new(),
             channels,
-            openings: BTreeMap::new(),
             payments,
             events: Events::restore(events, reserved),
             checkpoints,

@@ -1,0 +1,168 @@
+//! Which of the channel's transactions spent the funding output, and what its outputs are (BOLT 5).
+
+use bitcoin::{ScriptBuf, Transaction};
+use quittance_channel::{ChannelState, Side, View};
+use quittance_primitives::CommitmentNumber;
+use quittance_transactions::{
+    CommitmentOutput, CommitmentScripts, CommitmentTransaction, HtlcOutputs, ObscuringFactor, PerCommitmentSecret,
+};
+
+use crate::RevokedHtlcs;
+
+/// What closed a channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Closing {
+    /// A closing transaction that both sides signed.
+    Mutual,
+    /// The commitment that we hold.
+    Ours(CommitmentNumber),
+    /// A commitment of the peer's that it has not revoked.
+    Peers(Holder, CommitmentNumber),
+    /// A commitment that the peer had revoked.
+    Revoked(CommitmentNumber),
+    /// A commitment of the peer's that we know nothing of: we lost state. Only our balance can be saved.
+    StateLost(CommitmentNumber),
+    /// None of the above: a key of the funding output leaked, or a revoked commitment of our own was broadcast. The user must be
+    /// warned (BOLT 5).
+    Unknown,
+}
+
+/// Which of the commitments that a peer may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holder {
+    /// The latest one that we signed.
+    Latest,
+    /// The one before it, not yet revoked.
+    Previous,
+}
+
+/// A commitment in the chain, and all that its outputs can be claimed by.
+pub(crate) struct OnChainCommitment {
+    pub(crate) closing: Closing,
+    pub(crate) owner: Side,
+    pub(crate) scripts: CommitmentScripts,
+    pub(crate) outputs: Vec<CommitmentOutput>,
+    /// Ours, with its second stages.
+    pub(crate) ours: Option<CommitmentTransaction>,
+    /// The secret, of a revoked one.
+    pub(crate) secret: Option<PerCommitmentSecret>,
+}
+
+impl Closing {
+    /// What `transaction`, which spends the funding output, is.
+    pub(crate) fn of(state: &ChannelState, transaction: &Transaction) -> Self {
+        let txid = transaction.compute_txid();
+        if state.is_closing_of_ours(&txid) {
+            return Self::Mutual;
+        }
+        let Some(number) = ObscuringFactor::of(&state.facts.terms()).number_of(transaction) else {
+            return Self::Unknown;
+        };
+        let commitments = &state.commitments;
+        let is = |view| unrevoked(state, view).is_some_and(|commitment| commitment.txid() == txid);
+        if number == commitments.local.number && is(View::Local) {
+            return Self::Ours(number);
+        }
+        if commitments.remote_secrets.secret(number).is_some() {
+            return if pays_the_peer_at_once(state, transaction) {
+                Self::Unknown
+            } else {
+                Self::Revoked(number)
+            };
+        }
+        if number == commitments.remote.number && is(View::Remote) {
+            Self::Peers(Holder::Latest, number)
+        } else if is(View::RemotePrevious) {
+            Self::Peers(Holder::Previous, number)
+        } else if number > commitments.remote.number {
+            Self::StateLost(number)
+        } else {
+            Self::Unknown
+        }
+    }
+}
+
+impl OnChainCommitment {
+    /// What `transaction` is made of, if it is a commitment, or may be one.
+    pub(crate) fn of(state: &ChannelState, transaction: &Transaction, revoked: Option<&RevokedHtlcs>) -> Option<Self> {
+        let closing = Closing::of(state, transaction);
+        match closing {
+            Closing::Mutual => None,
+            Closing::Ours(_) => Some(Self::unrevoked(state, closing, View::Local)),
+            Closing::Peers(Holder::Latest, _) => Some(Self::unrevoked(state, closing, View::Remote)),
+            Closing::Peers(Holder::Previous, _) => Some(Self::unrevoked(state, closing, View::RemotePrevious)),
+            Closing::Revoked(number) => {
+                let secret = state.commitments.remote_secrets.secret(number)?;
+                let scripts = remote_scripts(state, secret.point().ok()?);
+                let known = revoked.filter(|revoked| revoked.number == number);
+                let htlcs = known.map(RevokedHtlcs::htlcs).unwrap_or_default();
+                Some(Self {
+                    closing,
+                    owner: Side::Remote,
+                    outputs: scripts.recognise(transaction, &htlcs),
+                    scripts,
+                    ours: None,
+                    secret: Some(secret),
+                })
+            }
+            // The point of such a commitment is not known. What it pays to us needs none: `to_remote` is our payment basepoint.
+            Closing::StateLost(_) | Closing::Unknown => {
+                let scripts = remote_scripts(state, state.commitments.remote.point);
+                Some(Self {
+                    closing,
+                    owner: Side::Remote,
+                    outputs: scripts.recognise(transaction, &[]),
+                    scripts,
+                    ours: None,
+                    secret: None,
+                })
+            }
+        }
+    }
+
+    fn unrevoked(state: &ChannelState, closing: Closing, view: View) -> Self {
+        let commitment = unrevoked(state, view).expect("the closing was recognised by this commitment");
+        Self {
+            closing,
+            owner: view.owner(),
+            scripts: commitment.scripts().clone(),
+            outputs: commitment.outputs().collect(),
+            ours: (view.owner() == Side::Local).then_some(commitment),
+            secret: None,
+        }
+    }
+}
+
+/// The commitment `view` as it was signed, if there is one.
+pub(crate) fn unrevoked(state: &ChannelState, view: View) -> Option<CommitmentTransaction> {
+    let contents = state.commitments.contents(&state.facts, view)?;
+    let commitment = CommitmentTransaction::build_with_reduced_fee(&state.facts.terms(), &contents);
+    Some(commitment.expect("a commitment that was signed can be built"))
+}
+
+/// The output script of the second stages, and of the owner's balance, in the commitment that `transaction` may be.
+pub(crate) fn delayed_script(state: &ChannelState, transaction: &Transaction) -> Option<ScriptBuf> {
+    match Closing::of(state, transaction) {
+        // The peer's second stages on a commitment that is not revoked are none of our business.
+        Closing::Peers(..) | Closing::Mutual | Closing::StateLost(_) | Closing::Unknown => None,
+        Closing::Ours(_) => unrevoked(state, View::Local).map(|commitment| commitment.scripts().delayed_output()),
+        Closing::Revoked(number) => {
+            let point = state.commitments.remote_secrets.secret(number)?.point().ok()?;
+            Some(remote_scripts(state, point).delayed_output())
+        }
+    }
+}
+
+fn remote_scripts(state: &ChannelState, point: secp256k1::PublicKey) -> CommitmentScripts {
+    let owner = state.facts.role(Side::Remote);
+    CommitmentScripts::derive(&state.facts.terms(), owner, point, HtlcOutputs::Some)
+}
+
+/// Whether the transaction holds the peer's balance as only a commitment of *ours* does.
+fn pays_the_peer_at_once(state: &ChannelState, transaction: &Transaction) -> bool {
+    let owner = state.facts.role(Side::Local);
+    let point = state.commitments.local.point;
+    let scripts = CommitmentScripts::derive(&state.facts.terms(), owner, point, HtlcOutputs::None);
+    let balance = scripts.to_countersignatory_output();
+    transaction.output.iter().any(|output| output.script_pubkey == balance)
+}

@@ -1,0 +1,160 @@
+//! What the chain decided, for the channel's log. Facts are derived from view and state: what the log has already is not told
+//! again, so telling them after every block, after a restart or after a reorganisation does no harm.
+
+use bitcoin::Txid;
+use quittance_channel::{ChannelState, OnChain, Outcome, Phase, Side};
+use quittance_primitives::{BlockHeight, HtlcId};
+
+use crate::closing::OnChainCommitment;
+use crate::depths::{FORGET_DEPTH, is_buried};
+use crate::outputs::{Output, Purpose, offered_by, outputs};
+use crate::{ChainView, Closing};
+
+/// Something that the chain decided and the log does not have yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fact {
+    /// A commitment closed the channel: nothing may be signed any more.
+    CommitmentConfirmed(Txid),
+    /// The peer holds commitments that we know nothing of: ours must never be broadcast.
+    FellBehind,
+    /// An HTLC of ours has its outcome: its preimage was seen, or nobody can claim it any more.
+    Resolved {
+        /// Which of ours.
+        id: HtlcId,
+        /// What became of it.
+        outcome: Outcome,
+    },
+    /// What became of an HTLC cannot change any more.
+    Buried {
+        /// Who offered it.
+        offered_by: Side,
+        /// Which one.
+        id: HtlcId,
+    },
+}
+
+/// What the log lacks, in the order in which it is to be written.
+pub(crate) fn facts(state: &ChannelState, view: &ChainView, commitment: &OnChainCommitment) -> Vec<Fact> {
+    let Some(closing) = &view.closing else {
+        return Vec::new();
+    };
+    let mut facts: Vec<_> = of_the_channel(state, commitment, closing.transaction.compute_txid())
+        .into_iter()
+        .collect();
+    // Of a revoked commitment nothing is told before its HTLCs are known, lest one that it holds counts as missing.
+    let is_complete = match commitment.closing {
+        Closing::Revoked(number) => view.revoked.as_ref().is_some_and(|revoked| revoked.number == number),
+        Closing::Mutual | Closing::Ours(_) | Closing::Peers(..) | Closing::StateLost(_) | Closing::Unknown => true,
+    };
+    if !is_complete {
+        return facts;
+    }
+    let outputs = outputs(view, commitment, closing.height);
+    let find = |offered: Side, id: HtlcId| {
+        outputs.iter().find(|output| match output.purpose {
+            Purpose::Htlc(htlc) => htlc.id == id && offered_by(commitment.owner, &htlc) == offered,
+            Purpose::Delayed | Purpose::AtOnce | Purpose::Anchor(_) | Purpose::SecondStage(_) => false,
+        })
+    };
+    let tip = view.tip.height;
+    for (id, htlc) in &state.commitments.offered {
+        let end = End::of(find(Side::Local, *id), &htlc.terms.payment_hash, closing.height, tip);
+        let known = htlc.outcome.is_some();
+        match end {
+            End::Open => {}
+            End::Fulfilled { .. } | End::Failed if known => {}
+            End::Fulfilled { preimage, .. } => facts.push(Fact::Resolved {
+                id: *id,
+                outcome: Outcome::Fulfilled(preimage),
+            }),
+            End::Failed if cannot_tell(commitment) => {}
+            End::Failed => facts.push(Fact::Resolved {
+                id: *id,
+                outcome: Outcome::FailedOnChain,
+            }),
+        }
+        let is_final = match end {
+            End::Open => false,
+            End::Fulfilled { buried, .. } => buried,
+            End::Failed => known || !cannot_tell(commitment),
+        };
+        if is_final && htlc.on_chain == OnChain::Open {
+            facts.push(Fact::Buried {
+                offered_by: Side::Local,
+                id: *id,
+            });
+        }
+    }
+    for (id, htlc) in &state.commitments.received {
+        let output = find(Side::Remote, *id);
+        let spent = match output {
+            Some(output) => output.spend.as_ref().is_some_and(|spend| is_buried(spend.height, tip)),
+            None => is_buried(closing.height, tip),
+        };
+        // The peer may never take back what it offered. Long after the expiry nobody waits for it any more.
+        let expired = BlockHeight(htlc.terms.cltv_expiry.0).max(closing.height);
+        if (spent || expired.depth_at(tip) > FORGET_DEPTH) && htlc.on_chain == OnChain::Open {
+            facts.push(Fact::Buried {
+                offered_by: Side::Remote,
+                id: *id,
+            });
+        }
+    }
+    facts
+}
+
+/// What became of an HTLC of ours.
+enum End {
+    Open,
+    Fulfilled {
+        preimage: quittance_primitives::PaymentPreimage,
+        buried: bool,
+    },
+    Failed,
+}
+
+impl End {
+    fn of(
+        output: Option<&Output>,
+        hash: &quittance_primitives::PaymentHash,
+        closed_at: BlockHeight,
+        tip: BlockHeight,
+    ) -> Self {
+        let Some(output) = output else {
+            // Seed rule 7: missing from the confirmed commitment, which is buried.
+            return if is_buried(closed_at, tip) {
+                Self::Failed
+            } else {
+                Self::Open
+            };
+        };
+        let Some(spend) = &output.spend else {
+            return Self::Open;
+        };
+        let buried = is_buried(spend.height, tip);
+        match spend.preimage_of(hash) {
+            Some(preimage) => Self::Fulfilled { preimage, buried },
+            None if buried => Self::Failed,
+            None => Self::Open,
+        }
+    }
+}
+
+/// Whether the commitment may hold HTLCs that we cannot find: then a missing one proves nothing (M-1).
+const fn cannot_tell(commitment: &OnChainCommitment) -> bool {
+    matches!(commitment.closing, Closing::StateLost(_) | Closing::Unknown)
+}
+
+fn of_the_channel(state: &ChannelState, commitment: &OnChainCommitment, txid: Txid) -> Option<Fact> {
+    let is_open = match state.phase {
+        Phase::AwaitingReady(_) | Phase::Normal | Phase::ShuttingDown(_) | Phase::ClosingAgreed(_) => true,
+        Phase::ForceClosed(_) | Phase::FellBehind | Phase::Abandoned(_) => false,
+    };
+    match commitment.closing {
+        Closing::StateLost(_) => (state.phase != Phase::FellBehind).then_some(Fact::FellBehind),
+        Closing::Ours(_) | Closing::Peers(..) | Closing::Revoked(_) | Closing::Unknown => {
+            is_open.then_some(Fact::CommitmentConfirmed(txid))
+        }
+        Closing::Mutual => None,
+    }
+}

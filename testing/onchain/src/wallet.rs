@@ -1,0 +1,71 @@
+//! A wallet of coins that anyone can spend, which therefore needs no keys; and the script that claims are swept to.
+
+use std::collections::BTreeMap;
+
+use bitcoin::hashes::Hash;
+use bitcoin::{Amount, OutPoint, ScriptBuf, Transaction, TxOut, WPubkeyHash, Weight};
+use quittance_monitor::{Coin, FeeRequest};
+use quittance_regtest::{Chain, Faucet, faucet};
+use quittance_transactions::ClaimTransaction;
+
+/// The wallet of one end.
+#[derive(Clone, Debug)]
+pub struct Wallet {
+    /// Where claims are swept to.
+    pub destination: ScriptBuf,
+    change: ScriptBuf,
+    free: Vec<OutPoint>,
+    /// The coin of each request, by the first output that it claims: a replacement spends the same coin.
+    lent: BTreeMap<OutPoint, OutPoint>,
+}
+
+const COIN: Amount = Amount::from_sat(300_000);
+
+impl Wallet {
+    /// A wallet with `coins` coins of 300,000 sat.
+    pub fn new(end: u8, coins: usize, chain: &mut impl Chain, faucet: &mut Faucet) -> Self {
+        let outputs = vec![coin_output(); coins];
+        let script = |number| ScriptBuf::new_p2wpkh(&WPubkeyHash::from_byte_array([number; 20]));
+        Self {
+            destination: script(end),
+            change: script(end + 100),
+            free: faucet.fund(chain, &outputs),
+            lent: BTreeMap::new(),
+        }
+    }
+
+    /// Adds a coin to what cannot pay for itself. The coin's witness is in place, the claims' are not.
+    pub fn fund(&mut self, request: &FeeRequest) -> ClaimTransaction {
+        let first = request.claims[0].outpoint;
+        let coin = match self.lent.get(&first) {
+            Some(coin) => *coin,
+            None => self.free.pop().expect("the wallet has coins"),
+        };
+        self.lent.insert(first, coin);
+        let coin = Coin {
+            outpoint: coin,
+            output: coin_output(),
+            witness_weight: Weight::from_wu(u64::try_from(faucet::reward_witness().size()).expect("small")),
+        };
+        request
+            .fund(&[coin], &self.change)
+            .expect("a coin pays for any request")
+    }
+
+    /// Puts the witnesses of the wallet's own coins in place.
+    pub fn sign(&self, mut transaction: Transaction) -> Transaction {
+        for input in &mut transaction.input {
+            if self.lent.values().any(|coin| *coin == input.previous_output) {
+                input.witness = faucet::reward_witness();
+            }
+        }
+        transaction
+    }
+}
+
+fn coin_output() -> TxOut {
+    TxOut {
+        value: COIN,
+        script_pubkey: faucet::reward_script(),
+    }
+}
