@@ -351,6 +351,7 @@ impl End {
     fn attach(&self, message: &Message) -> Attached {
         match self.channel.needs(message) {
             Need::Nothing => Attached::Nothing,
+            Need::NewChannel => panic!("the channel of a pair is open"),
             Need::Onion => Attached::Onion(ReceivedOnion::Peeled {
                 shared_secret: [9; 32],
                 payload: vec![1, 2, 3],
