@@ -1,12 +1,14 @@
 //! One node: a process that runs engine and gate, the disk under it, and its user.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use quittance_channel::{ChannelLimits, InlineVerifier};
+use bitcoin::constants::ChainHash;
+use quittance_channel::opening::OpeningPolicy;
+use quittance_channel::{ChannelLimits, ForwardingPolicy, InlineVerifier};
 use quittance_journal::{EventNumber, Gate, Generation, Lsn};
 use quittance_manager::{ChannelManager, Context, Effect, ManagerConfig, NumberedEvent, RequestId, Response};
 use quittance_payments::{DirectRouter, InvoiceKey};
-use quittance_primitives::{BlockHeight, NodeId};
+use quittance_primitives::{BlockHeight, CltvExpiryDelta, MilliSatoshi, NodeId};
 use quittance_store::memory::{Keep, MemoryStore};
 
 use crate::Signer;
@@ -115,6 +117,15 @@ impl Node {
             accept_keysend: true,
             mpp_timeout_ms: 60_000,
             forward_timeout_ms: 30_000,
+            opening: OpeningPolicy::for_chain(ChainHash::REGTEST),
+            forwarding: ForwardingPolicy {
+                fee_base: MilliSatoshi(1_000),
+                fee_proportional_millionths: 100,
+                cltv_expiry_delta: CltvExpiryDelta(72),
+                htlc_minimum: MilliSatoshi(1),
+                htlc_maximum: MilliSatoshi::MAX_MONEY,
+            },
+            zeroconf_peers: BTreeSet::new(),
         };
         let context = context(&self.limits, now_ms, entropy);
         let restored = ChannelManager::restore(config, tip, &self.store, &context)?;

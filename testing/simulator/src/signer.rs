@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use quittance_channel::{Attached, Need, ReceivedOnion, SecretCheck};
+use quittance_channel::opening::NewChannelKeys;
+use quittance_channel::{Attached, ChannelEffect, CommitmentToSign, Need, ReceivedOnion, SecretCheck};
 use quittance_manager::Outgoing;
 use quittance_onion::{Failure, OnionHash, OnionPacket, SharedSecret, peel};
-use quittance_primitives::NodeId;
+use quittance_primitives::{CommitmentNumber, NodeId};
 use quittance_transactions::CommitmentSeed;
 use quittance_transactions::signing::ChannelSecretKeys;
 use quittance_wire::{Message, UpdateAddHtlc};
@@ -16,6 +17,7 @@ use secp256k1::{SECP256K1, SecretKey};
 pub struct Signer {
     node: SecretKey,
     channels: BTreeMap<[u8; 32], ChannelSecrets>,
+    opened: u8,
 }
 
 /// The secrets of one channel.
@@ -34,6 +36,7 @@ impl Signer {
         Self {
             node,
             channels: BTreeMap::new(),
+            opened: 0,
         }
     }
 
@@ -65,18 +68,37 @@ impl Signer {
         self.channels.entry(keys_id).or_insert(secrets)
     }
 
+    /// Keys for a channel that is about to be opened.
+    pub fn new_channel_keys(&mut self) -> NewChannelKeys {
+        self.opened += 1;
+        let mut signer_keys_id = [0x22; 32];
+        signer_keys_id[1] = self.opened;
+        signer_keys_id[2..31].copy_from_slice(&self.node_id().0[..29]);
+        let secrets = self.new_channel(signer_keys_id);
+        NewChannelKeys {
+            keys: secrets.keys.public_keys(),
+            signer_keys_id,
+            points: (
+                secrets.seed.point(CommitmentNumber(0)),
+                secrets.seed.point(CommitmentNumber(1)),
+            ),
+            upfront_shutdown_script: None,
+        }
+    }
+
     /// What the engine needs with a message.
     ///
     /// # Panics
     /// When the engine asks for what the message does not have.
-    pub fn attach(&self, need: Need, keys_id: Option<[u8; 32]>, message: &Message) -> Attached {
-        let channel = || &self.channels[&keys_id.expect("a need is that of a channel")];
+    pub fn attach(&mut self, need: Need, keys_id: Option<[u8; 32]>, message: &Message) -> Attached {
+        let channel = |signer: &Self| signer.channels[&keys_id.expect("a need is that of a channel")].clone();
         match (need, message) {
             (Need::Nothing, _) => Attached::Nothing,
+            (Need::NewChannel, _) => Attached::NewChannel(Box::new(self.new_channel_keys())),
             (Need::Onion, Message::UpdateAddHtlc(add)) => Attached::Onion(self.peel(add)),
-            (Need::Point(number), _) => Attached::Point(channel().seed.point(number)),
+            (Need::Point(number), _) => Attached::Point(channel(self).seed.point(number)),
             (Need::SecretCheck(number), Message::ChannelReestablish(message)) => {
-                let ours = channel().seed.secret(number).0 == message.your_last_per_commitment_secret;
+                let ours = channel(self).seed.secret(number).0 == message.your_last_per_commitment_secret;
                 Attached::Secret(if ours { SecretCheck::Ours } else { SecretCheck::NotOurs })
             }
             (Need::Onion | Need::SecretCheck(_), _) => panic!("a need fits its message"),
@@ -86,7 +108,7 @@ impl Signer {
     /// The message that an effect stands for, signed or with its secret.
     ///
     /// # Panics
-    /// When it opens a channel: simulated channels are opened by the world.
+    /// When it is an opening's effect that is no message.
     pub fn complete(&self, outgoing: Outgoing) -> Message {
         match outgoing {
             Outgoing::Message(message) => *message,
@@ -107,7 +129,21 @@ impl Signer {
                     .collect();
                 to_sign.message(&signatures)
             }
-            Outgoing::Opening(effect) => panic!("the world opens channels, not {effect:?}"),
+            Outgoing::Opening(effect) => self.sign_opening(&effect),
+        }
+    }
+
+    fn sign_opening(&self, effect: &ChannelEffect) -> Message {
+        let sign = |template: &CommitmentToSign| {
+            self.channels[&template.signer_keys_id]
+                .keys
+                .countersign(&template.build())
+                .funding
+        };
+        match effect {
+            ChannelEffect::SendFundingCreated(template) => template.message(sign(template.commitment())),
+            ChannelEffect::SendFundingSigned(template) => template.message(sign(template.commitment())),
+            other => panic!("{other:?} opens no channel"),
         }
     }
 

@@ -6,13 +6,16 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use bitcoin::absolute::LockTime;
 use bitcoin::hashes::Hash;
-use bitcoin::{Amount, OutPoint, Txid};
+use bitcoin::transaction::Version;
+use bitcoin::{Amount, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Txid, Witness};
+use quittance_channel::opening::FundingTransaction;
 use quittance_channel::{
     BySide, ChannelEffect, ChannelFacts, ForwardingPolicy, FundingConfirmation, Opening, Side, SideFacts,
 };
 use quittance_journal::{Generation, Lsn, Store};
-use quittance_manager::{ChainEvent, Command, Effect, Input, NewPayment, Outgoing, RequestId};
+use quittance_manager::{ChainEvent, Command, Effect, Input, NewPayment, Outgoing, Purpose, RequestId};
 use quittance_payments::{ForPayee, HintHop, InvoiceTerms, NewInvoice, PaymentKind};
 use quittance_primitives::{
     BlockCount, BlockHeight, ChannelId, CltvExpiryDelta, CommitmentNumber, Feature, Features, FeeratePerKw,
@@ -88,6 +91,8 @@ pub struct World {
     pub crashed: bool,
     random: Random,
     wires: BTreeMap<(NodeIndex, NodeIndex), VecDeque<OnItsWay>>,
+    /// What was broadcast, by whom and what for.
+    pub broadcast: Vec<(NodeIndex, Transaction, Purpose)>,
     /// The syncs of each node's disk that had something to write.
     pub syncs: BTreeMap<NodeIndex, u64>,
     /// How many syncs, one after the other and on whatever disk, each node's newest state rests on.
@@ -113,6 +118,7 @@ impl World {
             crashed: false,
             random: Random::new(seed),
             wires: BTreeMap::new(),
+            broadcast: Vec::new(),
             syncs: BTreeMap::new(),
             depths: BTreeMap::new(),
             connected: BTreeSet::new(),
@@ -318,7 +324,23 @@ impl World {
             Effect::Respond(request, response) => {
                 self.nodes[node].user.responses.insert(request, *response);
             }
-            Effect::Broadcast(..) | Effect::BroadcastClosing(_) => {}
+            Effect::Broadcast(transaction, purpose) => self.broadcast.push((node, *transaction, purpose)),
+            Effect::BroadcastClosing(_) => {}
+            Effect::FundingWanted {
+                peer,
+                temporary_channel_id,
+                output,
+            } => {
+                let funding = Box::new(funding_transaction(output));
+                self.command(
+                    node,
+                    Command::FundChannel {
+                        peer,
+                        temporary_channel_id,
+                        funding,
+                    },
+                );
+            }
             Effect::BroadcastCommitment(channel) => self.checker.commitment_broadcast(node, channel),
         }
     }
@@ -717,6 +739,27 @@ impl World {
             },
         })
     }
+}
+
+/// What a wallet makes: a transaction with a signed segwit input that pays `output`.
+fn funding_transaction(output: TxOut) -> FundingTransaction {
+    let seed = bitcoin::hashes::sha256::Hash::hash(output.script_pubkey.as_bytes());
+    let input = TxIn {
+        previous_output: OutPoint {
+            txid: Txid::from_byte_array(seed.to_byte_array()),
+            vout: 0,
+        },
+        script_sig: ScriptBuf::new(),
+        sequence: Sequence::ENABLE_RBF_NO_LOCKTIME,
+        witness: Witness::from_slice(&[[1; 64]]),
+    };
+    let transaction = Transaction {
+        version: Version::TWO,
+        lock_time: LockTime::ZERO,
+        input: vec![input],
+        output: vec![output.clone()],
+    };
+    FundingTransaction::new(transaction, &[output]).expect("it pays the output")
 }
 
 fn pair(one: NodeIndex, other: NodeIndex) -> (NodeIndex, NodeIndex) {

@@ -14,13 +14,14 @@ mod forwarding;
 mod inbound;
 mod manager;
 mod misbehaviour;
+mod opening;
 mod outbound;
 mod restore;
 mod turn;
 
 pub use api::{
-    ChainEvent, Command, Context, DisconnectReason, Effect, Event, Input, NewPayment, NumberedEvent, Outgoing, Purpose,
-    RequestId, Response,
+    ChainEvent, Command, Context, DisconnectReason, Effect, Event, Input, NewChannel, NewPayment, NumberedEvent,
+    Outgoing, Purpose, RequestId, Response,
 };
 pub use manager::{ChannelManager, ManagerConfig};
 pub use restore::{RestoreError, Restored};

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use quittance_channel::opening::OpeningPolicy;
 use quittance_channel::{
     Attached, CHECKPOINT_VERSION, Channel, ChannelEffect, Consequence, Context as ChannelContext, Decision,
-    ForceCloseReason, HtlcSource, Link, Need, Opening, Reaction, UPDATE_VERSION,
+    ForceCloseReason, ForwardingPolicy, HtlcSource, Link, Need, Opening, Reaction, UPDATE_VERSION,
 };
 use quittance_journal::{ColdId, Generation, Key, Scope, Step, UpdateId};
 use quittance_payments::{InvoiceKey, Payment, onion};
@@ -14,6 +15,7 @@ use quittance_wire::{Message, UpdateAddHtlc};
 
 use crate::api::{ChainEvent, Command, Context, Effect, Event, Input, Outgoing, Purpose, RequestId, Response};
 use crate::events::Events;
+use crate::opening::Opening as OpeningChannel;
 use crate::turn::Turn;
 
 /// The version of the record format of payment rows.
@@ -34,6 +36,12 @@ pub struct ManagerConfig {
     pub mpp_timeout_ms: u64,
     /// How long an HTLC that was accepted before a restart waits for its next peer, in milliseconds.
     pub forward_timeout_ms: u64,
+    /// Which channels we open and accept.
+    pub opening: OpeningPolicy,
+    /// By which we forward through new channels.
+    pub forwarding: ForwardingPolicy,
+    /// Peers that we trust with channels whose funding is not confirmed.
+    pub zeroconf_peers: BTreeSet<NodeId>,
 }
 
 /// The engine of a node.
@@ -43,6 +51,8 @@ pub struct ChannelManager {
     pub(crate) tip: BlockHeight,
     pub(crate) peers: BTreeMap<NodeId, ConnectedPeer>,
     pub(crate) channels: BTreeMap<ChannelId, Channel>,
+    /// Channels on their way to existence, by peer and temporary id. Forgotten with the connection.
+    pub(crate) openings: BTreeMap<(NodeId, ChannelId), OpeningChannel>,
     /// Payments whose outcome the user has not confirmed.
     pub(crate) payments: BTreeMap<PaymentId, Payment>,
     pub(crate) events: Events,
@@ -78,6 +88,9 @@ impl ChannelManager {
 
     /// What the driver attaches to a message of `peer` before it is handled.
     pub fn needs(&self, peer: &NodeId, message: &Message) -> Need {
+        if let Message::OpenChannel(_) = message {
+            return Need::NewChannel;
+        }
         self.channel_of(peer, message)
             .map_or(Need::Nothing, |channel| channel.needs(message))
     }
@@ -93,7 +106,13 @@ impl ChannelManager {
         let id = match command {
             Command::SendPayment(payment) => payment.id,
             Command::AbandonPayment(id) => *id,
-            Command::ClaimPayment(_) | Command::RefusePayment(_) | Command::SetFeerate(..) | Command::ForceClose(_) => {
+            Command::ClaimPayment(_)
+            | Command::RefusePayment(_)
+            | Command::SetFeerate(..)
+            | Command::ForceClose(_)
+            | Command::CloseChannel(..)
+            | Command::OpenChannel(_)
+            | Command::FundChannel { .. } => {
                 return None;
             }
         };
@@ -170,6 +189,22 @@ impl ChannelManager {
                     }
                 },
             },
+            Command::OpenChannel(new) => self.open_channel(*new, turn),
+            Command::FundChannel {
+                peer,
+                temporary_channel_id,
+                funding,
+            } => self.fund_channel(peer, temporary_channel_id, *funding, turn),
+            Command::CloseChannel(id, close) => match self.channels.get(&id) {
+                None => Response::UnknownChannel(id),
+                Some(channel) => match channel.decide_shutdown(close, &self.channel_context(turn)) {
+                    Err(refusal) => Response::ChannelRefused(id, refusal),
+                    Ok(decision) => {
+                        self.adopt(id, decision, turn);
+                        Response::Done
+                    }
+                },
+            },
             Command::ForceClose(id) if !self.channels.contains_key(&id) => Response::UnknownChannel(id),
             Command::ForceClose(id) => {
                 self.force_close(id, ForceCloseReason::Ordered, turn);
@@ -196,6 +231,7 @@ impl ChannelManager {
 
     pub(crate) fn disconnect(&mut self, peer: &NodeId) {
         self.peers.remove(peer);
+        self.forget_openings(peer);
         for channel in self
             .channels
             .values_mut()
@@ -220,6 +256,10 @@ impl ChannelManager {
         }
         if let Message::Error(error) = message {
             self.peer_failed(peer, error, turn);
+            return;
+        }
+        if Self::is_about_opening(message) {
+            self.receive_opening(peer, message, attached, turn);
             return;
         }
         let Some(channel) = self.channel_of(peer, message) else {
@@ -291,6 +331,7 @@ impl ChannelManager {
         self.time_out_parts(turn);
         self.time_out_waiting(turn);
         self.expire_payments(turn);
+        self.answer_overdue(turn);
         self.write_checkpoints(turn);
     }
 

@@ -46,6 +46,19 @@ impl ChannelManager {
         }
     }
 
+    /// Answers peers that have kept us waiting for too long.
+    pub(crate) fn answer_overdue(&mut self, turn: &mut Turn<'_>) {
+        let now_ms = turn.context.now_ms;
+        let overdue = self
+            .channels
+            .iter()
+            .filter_map(|(id, channel)| Some((*id, channel.overdue(now_ms)?)));
+        let overdue: Vec<_> = overdue.collect();
+        for (id, violation) in overdue {
+            self.answer_violation(id, &violation, turn);
+        }
+    }
+
     /// The peer failed a channel, or all of them (BOLT 1, `error`).
     pub(crate) fn peer_failed(&mut self, peer: &NodeId, error: &ErrorMessage, turn: &mut Turn<'_>) {
         let text: String = String::from_utf8_lossy(&error.data)

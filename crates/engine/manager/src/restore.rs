@@ -119,6 +119,7 @@ impl ChannelManager {
             tip,
             peers: BTreeMap::new(),
             channels,
+            openings: BTreeMap::new(),
             payments,
             events: Events::restore(events, reserved),
             checkpoints,

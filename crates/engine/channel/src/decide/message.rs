@@ -6,6 +6,7 @@ use quittance_wire::Message;
 use secp256k1::PublicKey;
 
 use super::SecretCheck;
+use crate::opening::NewChannelKeys;
 use crate::{Channel, Context, Decision, ReceivedOnion, Violation};
 
 /// What a message needs from the signer before the channel can judge it.
@@ -19,6 +20,8 @@ pub enum Need {
     Point(CommitmentNumber),
     /// Whether the secret in the message is that of this commitment of ours.
     SecretCheck(CommitmentNumber),
+    /// Keys for a channel that the peer wants to open.
+    NewChannel,
 }
 
 /// What was asked for by [`Channel::needs`].
@@ -32,6 +35,8 @@ pub enum Attached {
     Point(PublicKey),
     /// The signer's word on the secret.
     Secret(SecretCheck),
+    /// Keys for a new channel.
+    NewChannel(Box<NewChannelKeys>),
 }
 
 impl Channel {
@@ -91,7 +96,9 @@ impl Channel {
             Message::ChannelReestablish(message) => {
                 let check = match attached {
                     Attached::Secret(check) => check,
-                    Attached::Nothing | Attached::Onion(_) | Attached::Point(_) => SecretCheck::NotOurs,
+                    Attached::Nothing | Attached::Onion(_) | Attached::Point(_) | Attached::NewChannel(_) => {
+                        SecretCheck::NotOurs
+                    }
                 };
                 self.decide_reestablish(message, check)
             }

@@ -34,10 +34,23 @@ pub use refusal::{OpenRefusal, Refused, Unchanged};
 
 use bitcoin::ScriptBuf;
 use quittance_primitives::{Feature, Features};
-use quittance_transactions::ShutdownForms;
+use quittance_transactions::{ChannelPublicKeys, ShutdownForms};
 use secp256k1::PublicKey;
 
 use crate::{ForwardingPolicy, SideFacts};
+
+/// A new channel's keys and first points, fresh from the signer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewChannelKeys {
+    /// The public keys.
+    pub keys: ChannelPublicKeys,
+    /// By which the signer finds the channel's secrets.
+    pub signer_keys_id: [u8; 32],
+    /// The per-commitment points of commitments 0 and 1.
+    pub points: (PublicKey, PublicKey),
+    /// The script that we promise to be paid to when the channel closes by agreement, if we do.
+    pub upfront_shutdown_script: Option<ScriptBuf>,
+}
 
 /// What we bring to a channel, whoever opens it: our demands, and what the signer made for it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,8 +1,10 @@
 //! What a caller may ask for, and the answers.
 
-use quittance_channel::Refusal;
+use bitcoin::Amount;
+use quittance_channel::opening::{ChannelType, FundingTransaction, NewChannelKeys, OpenRefusal, UnfitFunding};
+use quittance_channel::{CloseRequest, Refusal};
 use quittance_payments::{PaymentKind, PaymentStatus};
-use quittance_primitives::{ChannelId, FeeratePerKw, MilliSatoshi, PaymentHash, PaymentId, PaymentPreimage};
+use quittance_primitives::{ChannelId, FeeratePerKw, MilliSatoshi, NodeId, PaymentHash, PaymentId, PaymentPreimage};
 
 /// By which a caller knows the answer to its command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -23,6 +25,38 @@ pub enum Command {
     SetFeerate(ChannelId, FeeratePerKw),
     /// Close a channel by our latest commitment.
     ForceClose(ChannelId),
+    /// Close a channel by agreement with its peer.
+    CloseChannel(ChannelId, CloseRequest),
+    /// Open a channel to a peer that is connected.
+    OpenChannel(Box<NewChannel>),
+    /// Fund an opening, with the transaction that the wallet made for `Effect::FundingWanted`.
+    FundChannel {
+        /// The peer.
+        peer: NodeId,
+        /// The opening.
+        temporary_channel_id: ChannelId,
+        /// The transaction, with every witness.
+        funding: Box<FundingTransaction>,
+    },
+}
+
+/// A channel to be opened by us.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewChannel {
+    /// To whom.
+    pub peer: NodeId,
+    /// What it is to hold, all of it ours at first.
+    pub capacity: Amount,
+    /// What of it we give away, in msat.
+    pub push: MilliSatoshi,
+    /// Its type; by default the one that both sides prefer.
+    pub channel_type: Option<ChannelType>,
+    /// Whether it is to be announced.
+    pub announce: bool,
+    /// The feerate of the first commitments.
+    pub feerate: FeeratePerKw,
+    /// Fresh from the signer.
+    pub keys: NewChannelKeys,
 }
 
 /// A payment to be made.
@@ -57,6 +91,16 @@ pub enum Response {
     Refused(PaymentHash),
     /// No payment with this hash is held, or not completely.
     NothingHeld(PaymentHash),
+    /// The opening has begun, under this temporary id.
+    Opening(ChannelId),
+    /// The opening is refused, by us or by what the BOLTs allow. Nothing was sent.
+    OpenRefused(OpenRefusal),
+    /// There is no such opening, or it does not wait for its funding.
+    UnknownOpening(ChannelId),
+    /// The transaction does not fund the opening, which goes on waiting.
+    UnfitFunding(UnfitFunding),
+    /// The peer is not connected.
+    PeerNotConnected(NodeId),
     /// Done.
     Done,
     /// There is no such channel.

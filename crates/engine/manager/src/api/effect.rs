@@ -1,6 +1,6 @@
 //! What the engine wants done. Nobody but the gate can read it, and the gate gives it out once it may leave.
 
-use bitcoin::Transaction;
+use bitcoin::{Transaction, TxOut};
 use quittance_channel::{ClosingToBroadcast, ClosingToSign, CommitmentToSign, RevocationDue};
 use quittance_primitives::{ChannelId, NodeId};
 use quittance_wire::Message;
@@ -12,6 +12,15 @@ use super::{NumberedEvent, RequestId, Response};
 pub enum Effect {
     /// Send to a peer.
     Send(NodeId, Outgoing),
+    /// Make a transaction with this output, signed and not broadcast, and hand it back by `Command::FundChannel`.
+    FundingWanted {
+        /// The peer of the opening.
+        peer: NodeId,
+        /// The opening.
+        temporary_channel_id: ChannelId,
+        /// What the transaction has to pay to.
+        output: TxOut,
+    },
     /// Close the connection to a peer, after what was sent before.
     Disconnect(NodeId, DisconnectReason),
     /// Show the user an event.

@@ -5,7 +5,7 @@ mod effect;
 mod event;
 mod input;
 
-pub use command::{Command, NewPayment, RequestId, Response};
+pub use command::{Command, NewChannel, NewPayment, RequestId, Response};
 pub use effect::{DisconnectReason, Effect, Outgoing, Purpose};
 pub use event::{Event, NumberedEvent};
 pub use input::{ChainEvent, Context, Input};

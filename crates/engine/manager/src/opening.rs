@@ -1,0 +1,259 @@
+//! Channels on their way to existence (BOLT 2, channel establishment v1). Nothing of an opening is durable before the channel's first step: a
+//! lost connection or a restart forgets it, and no money is at stake.
+
+use quittance_channel::opening::{
+    Fundee, Funder, NewChannelKeys, OpenRefusal, OpenRequest, OurPart, Proposal, Refused, Trust,
+};
+use quittance_channel::{Attached, Channel, ForwardingPolicy, Reaction, SideFacts};
+use quittance_primitives::{ChannelId, MilliSatoshi, NodeId};
+use quittance_wire::{AcceptChannel, FundingCreated, FundingSigned, Message, OpenChannel};
+
+use crate::api::{Effect, NewChannel, Outgoing, Response};
+use crate::manager::ChannelManager;
+use crate::turn::Turn;
+
+/// How many openings of one peer's are kept: each costs memory, and a peer needs one at a time.
+const OPENINGS_PER_PEER_MAX: usize = 8;
+
+/// A channel on its way.
+#[derive(Clone, Debug)]
+pub(crate) enum Opening {
+    /// We open it.
+    Ours(Box<Funder>),
+    /// The peer opens it.
+    Theirs(Box<Fundee>),
+}
+
+impl ChannelManager {
+    /// Whether a message belongs to an opening.
+    pub(crate) const fn is_about_opening(message: &Message) -> bool {
+        matches!(
+            message,
+            Message::OpenChannel(_)
+                | Message::AcceptChannel(_)
+                | Message::FundingCreated(_)
+                | Message::FundingSigned(_)
+        )
+    }
+
+    /// A peer's message about an opening.
+    pub(crate) fn receive_opening(
+        &mut self,
+        peer: &NodeId,
+        message: &Message,
+        attached: Attached,
+        turn: &mut Turn<'_>,
+    ) {
+        let refused = match message {
+            Message::OpenChannel(open) => {
+                let Attached::NewChannel(keys) = attached else {
+                    panic!("keys are attached to open_channel")
+                };
+                self.opened_by_peer(peer, open, *keys, turn)
+            }
+            Message::AcceptChannel(accept) => self.accepted_by_peer(peer, accept, turn),
+            Message::FundingCreated(created) => self.funded_by_peer(peer, created, turn),
+            Message::FundingSigned(signed) => self.signed_by_peer(peer, signed, turn),
+            _ => Ok(()),
+        };
+        if let Err(refused) = refused {
+            self.send(*peer, Outgoing::Message(Box::new(refused.message().into())), turn);
+        }
+    }
+
+    /// Opens a channel to a peer.
+    pub(crate) fn open_channel(&mut self, new: NewChannel, turn: &mut Turn<'_>) -> Response {
+        let Some(connected) = self.peers.get(&new.peer) else {
+            return Response::PeerNotConnected(new.peer);
+        };
+        let negotiated = connected.features.clone();
+        let policy = &self.config.opening;
+        let channel_type = new.channel_type.or_else(|| {
+            let format = policy.preferred_format(&negotiated)?;
+            Some(quittance_channel::opening::ChannelType::basic(format))
+        });
+        let Some(channel_type) = channel_type else {
+            return Response::OpenRefused(OpenRefusal::ChannelTypeMissing);
+        };
+        let temporary_channel_id = ChannelId(turn.draw());
+        let script = new.keys.upfront_shutdown_script.clone();
+        let demands = policy.demands(new.capacity, channel_type.format, new.keys.keys, script);
+        let request = OpenRequest {
+            peer: new.peer,
+            negotiated,
+            temporary_channel_id,
+            capacity: new.capacity,
+            push: new.push,
+            channel_type,
+            announce: new.announce,
+            feerate: new.feerate,
+            ours: self.our_part(demands, &new.keys),
+        };
+        match quittance_channel::opening::AwaitingAccept::propose(request, policy, turn.context.limits) {
+            Err(why) => Response::OpenRefused(why),
+            Ok((state, message)) => {
+                let funder = Box::new(Funder::AwaitingAccept(Box::new(state)));
+                self.openings
+                    .insert((new.peer, temporary_channel_id), Opening::Ours(funder));
+                self.send(new.peer, Outgoing::Message(Box::new(message.into())), turn);
+                Response::Opening(temporary_channel_id)
+            }
+        }
+    }
+
+    /// The wallet's transaction for an opening of ours.
+    pub(crate) fn fund_channel(
+        &mut self,
+        peer: NodeId,
+        id: ChannelId,
+        funding: quittance_channel::opening::FundingTransaction,
+        turn: &mut Turn<'_>,
+    ) -> Response {
+        let key = (peer, id);
+        match self.openings.remove(&key) {
+            Some(Opening::Ours(funder)) => match *funder {
+                Funder::AwaitingFunding(state) => match state.fund(funding, self.tip) {
+                    Ok((state, effect)) => {
+                        let funder = Funder::AwaitingFundingSigned(Box::new(state));
+                        self.openings.insert(key, Opening::Ours(Box::new(funder)));
+                        self.send(peer, Outgoing::Opening(Box::new(effect)), turn);
+                        Response::Opening(id)
+                    }
+                    Err(unchanged) => {
+                        let funder = Funder::AwaitingFunding(Box::new(unchanged.state));
+                        self.openings.insert(key, Opening::Ours(Box::new(funder)));
+                        Response::UnfitFunding(unchanged.why)
+                    }
+                },
+                other @ (Funder::AwaitingAccept(_) | Funder::AwaitingFundingSigned(_)) => {
+                    self.openings.insert(key, Opening::Ours(Box::new(other)));
+                    Response::UnknownOpening(id)
+                }
+            },
+            Some(theirs @ Opening::Theirs(_)) => {
+                self.openings.insert(key, theirs);
+                Response::UnknownOpening(id)
+            }
+            None => Response::UnknownOpening(id),
+        }
+    }
+
+    /// BOLT 2: openings are forgotten with their connection.
+    pub(crate) fn forget_openings(&mut self, peer: &NodeId) {
+        self.openings.retain(|(other, _), _| other != peer);
+    }
+
+    fn opened_by_peer(
+        &mut self,
+        peer: &NodeId,
+        message: &OpenChannel,
+        keys: NewChannelKeys,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), Refused> {
+        let id = message.temporary_channel_id;
+        let refused = |why| Refused { channel_id: id, why };
+        let theirs = self
+            .openings
+            .iter()
+            .filter(|((other, _), opening)| other == peer && matches!(opening, Opening::Theirs(_)));
+        if self.openings.contains_key(&(*peer, id)) || theirs.count() >= OPENINGS_PER_PEER_MAX {
+            return Err(refused(OpenRefusal::TemporaryIdTaken(id)));
+        }
+        let trust = if self.config.zeroconf_peers.contains(peer) {
+            Trust::Zeroconf
+        } else {
+            Trust::Ordinary
+        };
+        let policy = &self.config.opening;
+        let negotiated = self.peers[peer].features.clone();
+        let proposal = Proposal::check(message.clone(), *peer, negotiated, trust, policy, turn.context.limits)?;
+        let demands = proposal.demands(policy, keys.keys, keys.upfront_shutdown_script.clone());
+        let accepted = proposal.accept(self.our_part(demands, &keys), policy);
+        let (state, answer) = accepted.map_err(|unchanged| refused(unchanged.why))?;
+        let fundee = Box::new(Fundee::AwaitingFundingCreated(Box::new(state)));
+        self.openings.insert((*peer, id), Opening::Theirs(fundee));
+        self.send(*peer, Outgoing::Message(Box::new(answer.into())), turn);
+        Ok(())
+    }
+
+    fn accepted_by_peer(&mut self, peer: &NodeId, message: &AcceptChannel, turn: &mut Turn<'_>) -> Result<(), Refused> {
+        let id = message.temporary_channel_id;
+        let Some(Opening::Ours(funder)) = self.openings.remove(&(*peer, id)) else {
+            return Err(unknown(id, "accept_channel"));
+        };
+        let (state, wanted) = funder.accept_channel(message, &self.config.opening)?;
+        let funder = Box::new(Funder::AwaitingFunding(Box::new(state)));
+        self.openings.insert((*peer, id), Opening::Ours(funder));
+        turn.emit(Effect::FundingWanted {
+            peer: *peer,
+            temporary_channel_id: id,
+            output: wanted.output,
+        });
+        Ok(())
+    }
+
+    fn funded_by_peer(&mut self, peer: &NodeId, message: &FundingCreated, turn: &mut Turn<'_>) -> Result<(), Refused> {
+        let id = message.temporary_channel_id;
+        let Some(Opening::Theirs(fundee)) = self.openings.remove(&(*peer, id)) else {
+            return Err(unknown(id, "funding_created"));
+        };
+        let context = self.channel_context(turn);
+        let opened = fundee.funding_created(message, |taken| self.channels.contains_key(taken), &context)?;
+        self.channel_exists(opened, turn);
+        Ok(())
+    }
+
+    fn signed_by_peer(&mut self, peer: &NodeId, message: &FundingSigned, turn: &mut Turn<'_>) -> Result<(), Refused> {
+        let id = message.channel_id;
+        let is_meant = |key: &&(NodeId, ChannelId), opening: &Opening| {
+            key.0 == *peer && matches!(opening, Opening::Ours(funder) if funder.current_channel_id() == id)
+        };
+        let key = self
+            .openings
+            .iter()
+            .find(|(key, opening)| is_meant(key, opening))
+            .map(|(key, _)| *key);
+        let Some(Opening::Ours(funder)) = key.and_then(|key| self.openings.remove(&key)) else {
+            return Err(unknown(id, "funding_signed"));
+        };
+        let opened = funder.funding_signed(message, &self.channel_context(turn))?;
+        self.channel_exists(opened, turn);
+        Ok(())
+    }
+
+    /// A channel has its first step: what leaves for it waits until that is durable.
+    fn channel_exists(&mut self, (channel, reaction): (Box<Channel>, Reaction), turn: &mut Turn<'_>) {
+        let id = channel.state().facts.channel_id;
+        let replaced = self.channels.insert(id, *channel);
+        assert!(replaced.is_none(), "a funding output makes one channel");
+        turn.channels.insert(id);
+        turn.pending
+            .extend(reaction.consequences.into_iter().map(|consequence| (id, consequence)));
+        for effect in reaction.effects {
+            self.emit_channel_effect(id, effect, turn);
+        }
+    }
+
+    fn our_part(&self, demands: SideFacts, keys: &NewChannelKeys) -> OurPart {
+        let forwarding = ForwardingPolicy {
+            htlc_maximum: MilliSatoshi::MAX_MONEY,
+            ..self.config.forwarding
+        };
+        OurPart {
+            demands,
+            signer_keys_id: keys.signer_keys_id,
+            points: keys.points,
+            forwarding,
+        }
+    }
+}
+
+fn unknown(channel_id: ChannelId, message: &'static str) -> Refused {
+    Refused {
+        channel_id,
+        why: OpenRefusal::OutOfPlace {
+            message,
+            awaited: "an opening with this id",
+        },
+    }
+}
