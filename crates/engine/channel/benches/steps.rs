@@ -63,7 +63,7 @@ fn decide(end: &End, message: &Message) -> Decision {
             payload: vec![1; 60],
             next_packet: None,
         }),
-        Need::Nothing | Need::SecretCheck(_) => Attached::Nothing,
+        Need::Nothing | Need::SecretCheck(_) | Need::NewChannel => Attached::Nothing,
     };
     end.channel
         .decide_message(message, attached, &context)

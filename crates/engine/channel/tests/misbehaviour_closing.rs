@@ -520,7 +520,8 @@ fn a_closing_sig_that_nobody_awaits() {
 #[test]
 fn a_closing_sig_that_says_something_else() {
     let other = ScriptBuf::from_hex(&p2wpkh(8)).expect("hex");
-    let changes: [Box<dyn Fn(&mut ClosingSig)>; 4] = [
+    type Change<'a> = Box<dyn Fn(&mut ClosingSig) + 'a>;
+    let changes: [Change<'_>; 4] = [
         Box::new(|message| message.closer_scriptpubkey = other.clone()),
         Box::new(|message| message.closee_scriptpubkey = other.clone()),
         Box::new(|message| message.fee_satoshis = SATS(677)),

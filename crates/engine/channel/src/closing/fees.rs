@@ -127,6 +127,7 @@ mod tests {
         }
     }
 
+    #[allow(clippy::unnecessary_wraps, reason = "as the negotiation holds it")]
     fn offered(fee: u64, minimum: u64, maximum: u64) -> Option<LegacyOffer> {
         Some(LegacyOffer {
             fee: Amount::from_sat(fee),

@@ -60,6 +60,13 @@ fn setup(format: CommitmentFormat, random: &mut Seeded) -> Setup {
     }
 }
 
+/// One of `choices`, by a number of any size.
+fn pick_from<T: Copy>(choices: &[T], number: u64) -> Option<T> {
+    let count = u64::try_from(choices.len()).expect("few choices");
+    let place = number.checked_rem(count)?;
+    choices.get(usize::try_from(place).expect("few choices")).copied()
+}
+
 struct History {
     pair: Pair,
     random: Seeded,
@@ -100,7 +107,7 @@ impl History {
         };
         let mut htlc = super::new_htlc(msat, 1);
         htlc.payment_hash = PaymentPreimage(preimage).hash();
-        htlc.source = facts::payment_source((self.htlcs % 255) as u8);
+        htlc.source = facts::payment_source(u8::try_from(self.htlcs % 255).expect("a byte"));
         // It may not fit; then nothing changes.
         let _ = self.pair.end(who).offer(htlc);
     }
@@ -114,7 +121,7 @@ impl History {
             .filter(|htlc| htlc.state == HtlcState::RcvdAddAckRevocation)
             .map(|htlc| htlc.terms.id)
             .collect();
-        let Some(id) = ready.get((pick % ready.len().max(1) as u64) as usize).copied() else {
+        let Some(id) = pick_from(&ready, pick) else {
             return;
         };
         let hash = received[&id].terms.payment_hash;
@@ -150,13 +157,14 @@ impl History {
     }
 
     fn change_fee(&mut self) {
-        let feerate = FeeratePerKw(253 + u32::try_from(self.random.below(5_000)).unwrap());
+        let feerate = FeeratePerKw(253 + u32::try_from(self.random.below(5_000)).expect("below 5,000"));
         let _ = self.pair.alice.set_fee(feerate);
     }
 
     fn crash(&mut self, who: Who) {
         let end = self.pair.end(who);
-        let updates = end.durable + (self.random.next() % (end.log.len() - end.durable + 1) as u64) as usize;
+        let lengths: Vec<usize> = (end.durable..=end.log.len()).collect();
+        let updates = pick_from(&lengths, self.random.next()).expect("at least what is durable");
         end.crash(Kept::Updates(updates));
         self.pair.reconnect();
     }
