@@ -15,6 +15,9 @@ use secp256k1::ecdsa::Signature;
 
 const SATS: fn(u64) -> Amount = Amount::from_sat;
 
+/// Something that spoils a `closing_sig`.
+type Change<'a> = Box<dyn Fn(&mut ClosingSig) + 'a>;
+
 fn shutdown(pair: &Pair, script: &str) -> Shutdown {
     Shutdown {
         channel_id: pair.alice.channel.state().facts.channel_id,
@@ -520,7 +523,6 @@ fn a_closing_sig_that_nobody_awaits() {
 #[test]
 fn a_closing_sig_that_says_something_else() {
     let other = ScriptBuf::from_hex(&p2wpkh(8)).expect("hex");
-    type Change<'a> = Box<dyn Fn(&mut ClosingSig) + 'a>;
     let changes: [Change<'_>; 4] = [
         Box::new(|message| message.closer_scriptpubkey = other.clone()),
         Box::new(|message| message.closee_scriptpubkey = other.clone()),
