@@ -381,6 +381,14 @@ pub fn fold(log: &[Vec<u8>]) -> ChannelState {
     state
 }
 
+impl End {
+    /// The steps of the first update.
+    pub fn first_steps(&self) -> Vec<Step> {
+        let first = ChannelMonitorUpdate::from_body(quittance_journal::UpdateId(1), &self.log[0]);
+        first.expect("what we wrote can be read").steps
+    }
+}
+
 /// The steps of the newest update.
 pub fn last_steps(end: &End) -> Vec<Step> {
     let body = end.log.last().expect("a log has a first update");
