@@ -252,6 +252,15 @@ fn a_legacy_output_below_the_dust_limit_of_who_signs_is_left_out() {
 }
 
 #[test]
+fn a_side_may_leave_its_own_legacy_output_out() {
+    let mut pair = Pair::shut_down(&Setup::default());
+    let message = pair.closing_signed_without_own_output(Who::Bob, 676);
+    pair.inject(Who::Alice, message);
+    assert!(pair.alice.violations.is_empty());
+    assert_eq!(pair.paid_by(&pair.alice.broadcast[0]), (Some(5_999_324), None));
+}
+
+#[test]
 fn a_promised_script_is_the_only_one() {
     let mut setup = simple_close();
     setup.promised.local = Some(taproot(9));
@@ -361,6 +370,7 @@ fn a_legacy_close_ends_where_it_ended_on_the_last_connection() {
     }
     pair.check_closed();
     assert_eq!(pair.alice.owed_closings(), closed);
+    assert_eq!((&pair.alice.broadcast, &pair.bob.broadcast), (&closed, &closed));
     assert_eq!(pair.alice.channel.state().closings.len(), 1);
     assert_eq!(pair.bob.channel.state().closings.len(), 1);
 }

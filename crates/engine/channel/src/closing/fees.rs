@@ -169,6 +169,7 @@ mod tests {
         assert_eq!(answer(850), Ok(FeeAnswer::Agree));
         assert_eq!(answer(1_000), Ok(FeeAnswer::Offer(Amount::from_sat(650))));
         assert_eq!(answer(100_000), Ok(FeeAnswer::Offer(Amount::from_sat(900))));
+        assert_eq!(answer(10), Ok(FeeAnswer::Offer(Amount::from_sat(200))));
         let exhausted = LegacyFees {
             offered: offered(900, 200, 900),
             ..fees

@@ -154,6 +154,23 @@ impl Pair {
 
     /// A well-made `closing_signed` of `signer`.
     pub fn closing_signed(&self, signer: Who, fee: u64, range: Option<(u64, u64)>) -> ClosingSigned {
+        let range = range.map(|(minimum, maximum)| FeeRange {
+            min_fee_satoshis: Amount::from_sat(minimum),
+            max_fee_satoshis: Amount::from_sat(maximum),
+        });
+        self.sign_legacy(signer, fee, None, range)
+    }
+
+    /// A `closing_signed` of a `signer` that gives its own output away.
+    pub fn closing_signed_without_own_output(&self, signer: Who, fee: u64) -> ClosingSigned {
+        let role = match signer {
+            Who::Alice => Role::Opener,
+            Who::Bob => Role::Accepter,
+        };
+        self.sign_legacy(signer, fee, Some(role), None)
+    }
+
+    fn sign_legacy(&self, signer: Who, fee: u64, omitted: Option<Role>, fee_range: Option<FeeRange>) -> ClosingSigned {
         let end = match signer {
             Who::Alice => &self.alice,
             Who::Bob => &self.bob,
@@ -161,19 +178,13 @@ impl Pair {
         let facts = &end.channel.state().facts;
         let dust_limit = facts.sides.local.dust_limit;
         let fee_satoshis = Amount::from_sat(fee);
-        let closing = closing::legacy(&facts.terms(), &self.shares(), fee_satoshis, dust_limit, None);
-        let signature = closing.map_or_else(
-            |_| end.keys.channel.sign_closing(&self.any_closing()),
-            |closing| end.keys.channel.sign_closing(&closing),
-        );
+        let closing = closing::legacy(&facts.terms(), &self.shares(), fee_satoshis, dust_limit, omitted);
+        let closing = closing.unwrap_or_else(|_| self.any_closing());
         ClosingSigned {
             channel_id: facts.channel_id,
             fee_satoshis,
-            signature,
-            fee_range: range.map(|(minimum, maximum)| FeeRange {
-                min_fee_satoshis: Amount::from_sat(minimum),
-                max_fee_satoshis: Amount::from_sat(maximum),
-            }),
+            signature: end.keys.channel.sign_closing(&closing),
+            fee_range,
         }
     }
 
