@@ -16,10 +16,12 @@
 #[path = "../../../crates/engine/channel/tests/pair/mod.rs"]
 pub mod pair;
 
+mod cheat;
 mod replica;
 mod wallet;
 mod world;
 
+pub use cheat::RevokedCommitment;
 pub use replica::Replica;
 pub use wallet::Wallet;
 pub use world::{Restarts, World};

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use bitcoin::sighash::EcdsaSighashType;
 use bitcoin::{Amount, OutPoint, Transaction, Txid};
 use quittance_channel::{Decision, ForceCloseReason, NewHtlc, OnChain, Outcome, Step};
-use quittance_monitor::{Broadcast, Fact, FeeContext, FeeEstimates};
+use quittance_monitor::{Broadcast, Fact, FeeContext, FeeEstimates, FeeRequest};
 use quittance_primitives::{BlockCount, CltvExpiry, FeeratePerKw, HtlcId, MilliSatoshi, PaymentPreimage};
-use quittance_regtest::{Chain, EmbeddedChain, Faucet, MineOptions, Reason};
+use quittance_regtest::{Chain, ChainParameters, EmbeddedChain, Faucet, MineOptions, Policy, Reason};
+use quittance_transactions::{ClaimInput, ClaimTransaction, SecondStageTerms};
 
 use crate::pair::{Kept, Pair, Setup, Who, payment_source, preimage_of};
 use crate::{Replica, Wallet};
@@ -47,7 +49,11 @@ const RESERVE: usize = 40;
 impl World {
     /// An open channel as `setup` says, whose funding is in the chain.
     pub fn new(setup: &Setup) -> Self {
-        let mut chain = EmbeddedChain::default();
+        let parameters = ChainParameters {
+            coinbase_maturity: 1,
+            ..ChainParameters::default()
+        };
+        let mut chain = EmbeddedChain::new(parameters, Policy::default());
         let mut faucet = Faucet::new();
         let wallets = [1, 2].map(|end| Wallet::new(end, RESERVE, &mut chain, &mut faucet));
         let funding_output = setup.ends().0.channel.state().facts.terms().funding_output();
@@ -97,17 +103,33 @@ impl World {
         self.pair.end(who).take_in(decision);
     }
 
-    /// The commitment that `who` holds now, signed: to be broadcast later, when it is revoked.
-    pub fn signed_commitment(&mut self, who: Who) -> Transaction {
-        let end = self.pair.end(who);
-        let state = end.channel.state();
-        let contents = state.commitments.contents(&state.facts, quittance_channel::View::Local);
-        let contents = contents.expect("our own commitment exists");
-        let commitment =
-            quittance_transactions::CommitmentTransaction::build_with_reduced_fee(&state.facts.terms(), &contents);
-        let commitment = commitment.expect("it was signed");
-        let own = end.keys.channel.sign_own_commitment(&commitment);
-        commitment.signed(&own, &state.commitments.local.signature)
+    /// A second stage as `who` would broadcast it: with a coin where it needs one, and signed.
+    pub fn complete(&mut self, who: Who, claim: ClaimInput) -> Transaction {
+        let keys = self.pair.end(who).keys.channel.clone();
+        let is_whole = |terms: &SecondStageTerms| terms.sighash_type == EcdsaSighashType::All;
+        if claim.second_stage.as_ref().is_some_and(is_whole) {
+            let claims = ClaimTransaction::new(vec![claim], Vec::new(), Vec::new());
+            return keys.sign_claims(&claims.expect("one claim goes alone"));
+        }
+        let request = FeeRequest {
+            claims: vec![claim],
+            feerate: FeeratePerKw(1_000),
+            parent: None,
+            budget: Amount::MAX_MONEY,
+        };
+        let wallet = &mut self.wallets[index(who)];
+        let funded = wallet.fund(&request);
+        wallet.sign(keys.sign_claims(&funded))
+    }
+
+    /// The number that the preimage of an HTLC which `who` was offered is made of, in these tests.
+    pub fn preimage(&mut self, who: Who, id: HtlcId) -> u8 {
+        let hash = self.pair.end(who).channel.state().commitments.received[&id]
+            .terms
+            .payment_hash;
+        let mut all = 1..=u8::MAX;
+        all.find(|byte| hash.is_paid_by(&preimage_of(*byte)))
+            .expect("it is one of ours")
     }
 
     /// Both nodes do what is to be done at the chain's tip.
@@ -119,10 +141,12 @@ impl World {
         }
     }
 
-    /// Acts and mines, `blocks` times; and acts once more.
+    /// Mines `blocks` blocks, and acts before each of the first ten, before every third one that follows, and after the last.
     pub fn run(&mut self, blocks: u32) {
-        for _ in 0..blocks {
-            self.act();
+        for block in 0..blocks {
+            if block < 10 || block % 3 == 0 {
+                self.act();
+            }
             self.chain.mine(&MineOptions::blocks(1)).expect("the mempool is valid");
         }
         self.act();
@@ -207,6 +231,12 @@ impl World {
                 countersignature,
                 child,
             } => {
+                let funding = commitment.transaction().input[0].previous_output;
+                let rival = self.chain.spent_by(&funding).map(|spend| spend.txid);
+                if rival.is_some_and(|rival| rival != commitment.txid()) {
+                    // After a reorganisation the other commitment is in the mempool again: whichever pays more confirms.
+                    return;
+                }
                 let own = keys.sign_own_commitment(&commitment);
                 let mut package = vec![commitment.signed(&own, &countersignature)];
                 if let Some(request) = child {

@@ -3,8 +3,8 @@
 use bitcoin::Amount;
 use quittance_channel::Outcome;
 use quittance_monitor::{Closing, Holder};
-use quittance_onchain_tests::World;
 use quittance_onchain_tests::pair::{Setup, Who, preimage_of};
+use quittance_onchain_tests::{RevokedCommitment, World};
 use quittance_primitives::{CommitmentNumber, MilliSatoshi, ToSelfDelay};
 use quittance_regtest::Chain;
 
@@ -69,7 +69,7 @@ fn a_revoked_commitment_costs_the_cheater_everything() {
     world.offer(Who::Bob, MilliSatoshi(70_000_000), 1, 60);
     world.offer(Who::Alice, MilliSatoshi(50_000_000), 2, 60);
     world.pair.settle();
-    let old = world.signed_commitment(Who::Bob);
+    let old = RevokedCommitment::held_by(&mut world, Who::Bob).transaction;
     world.offer(Who::Bob, MilliSatoshi(3_000_000_000), 3, 60);
     world.pair.settle();
     world.chain.submit(&old).expect("it was signed");

@@ -1,5 +1,7 @@
 //! Which of the channel's transactions spent the funding output, and what its outputs are (BOLT 5).
 
+use std::cmp::Ordering;
+
 use bitcoin::{ScriptBuf, Transaction};
 use quittance_channel::{ChannelState, Side, View};
 use quittance_primitives::CommitmentNumber;
@@ -51,33 +53,61 @@ pub(crate) struct OnChainCommitment {
 impl Closing {
     /// What `transaction`, which spends the funding output, is.
     pub(crate) fn of(state: &ChannelState, transaction: &Transaction) -> Self {
+        Recognised::of(state, transaction).closing()
+    }
+}
+
+/// What closed the channel, with the commitment as it was rebuilt to recognise it.
+enum Recognised {
+    Mutual,
+    Unrevoked(Closing, View, Box<CommitmentTransaction>),
+    Revoked(CommitmentNumber, PerCommitmentSecret),
+    Other(Closing),
+}
+
+impl Recognised {
+    fn of(state: &ChannelState, transaction: &Transaction) -> Self {
         let txid = transaction.compute_txid();
         if state.is_closing_of_ours(&txid) {
             return Self::Mutual;
         }
         let Some(number) = ObscuringFactor::of(&state.facts.terms()).number_of(transaction) else {
-            return Self::Unknown;
+            return Self::Other(Closing::Unknown);
         };
         let commitments = &state.commitments;
-        let is = |view| unrevoked(state, view).is_some_and(|commitment| commitment.txid() == txid);
-        if number == commitments.local.number && is(View::Local) {
-            return Self::Ours(number);
+        let is = |view| {
+            unrevoked(state, view)
+                .filter(|commitment| commitment.txid() == txid)
+                .map(Box::new)
+        };
+        if number == commitments.local.number
+            && let Some(ours) = is(View::Local)
+        {
+            return Self::Unrevoked(Closing::Ours(number), View::Local, ours);
         }
-        if commitments.remote_secrets.secret(number).is_some() {
+        if let Some(secret) = commitments.remote_secrets.secret(number) {
             return if pays_the_peer_at_once(state, transaction) {
-                Self::Unknown
+                Self::Other(Closing::Unknown)
             } else {
-                Self::Revoked(number)
+                Self::Revoked(number, secret)
             };
         }
-        if number == commitments.remote.number && is(View::Remote) {
-            Self::Peers(Holder::Latest, number)
-        } else if is(View::RemotePrevious) {
-            Self::Peers(Holder::Previous, number)
-        } else if number > commitments.remote.number {
-            Self::StateLost(number)
-        } else {
-            Self::Unknown
+        let (view, holder) = match number.cmp(&commitments.remote.number) {
+            Ordering::Less => (View::RemotePrevious, Holder::Previous),
+            Ordering::Equal => (View::Remote, Holder::Latest),
+            Ordering::Greater => return Self::Other(Closing::StateLost(number)),
+        };
+        match is(view) {
+            Some(theirs) => Self::Unrevoked(Closing::Peers(holder, number), view, theirs),
+            None => Self::Other(Closing::Unknown),
+        }
+    }
+
+    const fn closing(&self) -> Closing {
+        match self {
+            Self::Mutual => Closing::Mutual,
+            Self::Unrevoked(closing, ..) | Self::Other(closing) => *closing,
+            Self::Revoked(number, _) => Closing::Revoked(*number),
         }
     }
 }
@@ -85,14 +115,19 @@ impl Closing {
 impl OnChainCommitment {
     /// What `transaction` is made of, if it is a commitment, or may be one.
     pub(crate) fn of(state: &ChannelState, transaction: &Transaction, revoked: Option<&RevokedHtlcs>) -> Option<Self> {
-        let closing = Closing::of(state, transaction);
-        match closing {
-            Closing::Mutual => None,
-            Closing::Ours(_) => Some(Self::unrevoked(state, closing, View::Local)),
-            Closing::Peers(Holder::Latest, _) => Some(Self::unrevoked(state, closing, View::Remote)),
-            Closing::Peers(Holder::Previous, _) => Some(Self::unrevoked(state, closing, View::RemotePrevious)),
-            Closing::Revoked(number) => {
-                let secret = state.commitments.remote_secrets.secret(number)?;
+        let recognised = Recognised::of(state, transaction);
+        let closing = recognised.closing();
+        match recognised {
+            Recognised::Mutual => None,
+            Recognised::Unrevoked(_, view, commitment) => Some(Self {
+                closing,
+                owner: view.owner(),
+                scripts: commitment.scripts().clone(),
+                outputs: commitment.outputs().collect(),
+                ours: (view.owner() == Side::Local).then_some(*commitment),
+                secret: None,
+            }),
+            Recognised::Revoked(number, secret) => {
                 let scripts = remote_scripts(state, secret.point().ok()?);
                 let known = revoked.filter(|revoked| revoked.number == number);
                 let htlcs = known.map(RevokedHtlcs::htlcs).unwrap_or_default();
@@ -106,7 +141,7 @@ impl OnChainCommitment {
                 })
             }
             // The point of such a commitment is not known. What it pays to us needs none: `to_remote` is our payment basepoint.
-            Closing::StateLost(_) | Closing::Unknown => {
+            Recognised::Other(_) => {
                 let scripts = remote_scripts(state, state.commitments.remote.point);
                 Some(Self {
                     closing,
@@ -119,18 +154,6 @@ impl OnChainCommitment {
             }
         }
     }
-
-    fn unrevoked(state: &ChannelState, closing: Closing, view: View) -> Self {
-        let commitment = unrevoked(state, view).expect("the closing was recognised by this commitment");
-        Self {
-            closing,
-            owner: view.owner(),
-            scripts: commitment.scripts().clone(),
-            outputs: commitment.outputs().collect(),
-            ours: (view.owner() == Side::Local).then_some(commitment),
-            secret: None,
-        }
-    }
 }
 
 /// The commitment `view` as it was signed, if there is one.
@@ -140,16 +163,13 @@ pub(crate) fn unrevoked(state: &ChannelState, view: View) -> Option<CommitmentTr
     Some(commitment.expect("a commitment that was signed can be built"))
 }
 
-/// The output script of the second stages, and of the owner's balance, in the commitment that `transaction` may be.
+/// The output script of the second stages that concern us, if the transaction is a commitment that may have such.
 pub(crate) fn delayed_script(state: &ChannelState, transaction: &Transaction) -> Option<ScriptBuf> {
-    match Closing::of(state, transaction) {
+    match Recognised::of(state, transaction) {
+        Recognised::Unrevoked(Closing::Ours(_), _, commitment) => Some(commitment.scripts().delayed_output()),
+        Recognised::Revoked(_, secret) => Some(remote_scripts(state, secret.point().ok()?).delayed_output()),
         // The peer's second stages on a commitment that is not revoked are none of our business.
-        Closing::Peers(..) | Closing::Mutual | Closing::StateLost(_) | Closing::Unknown => None,
-        Closing::Ours(_) => unrevoked(state, View::Local).map(|commitment| commitment.scripts().delayed_output()),
-        Closing::Revoked(number) => {
-            let point = state.commitments.remote_secrets.secret(number)?.point().ok()?;
-            Some(remote_scripts(state, point).delayed_output())
-        }
+        Recognised::Unrevoked(..) | Recognised::Mutual | Recognised::Other(_) => None,
     }
 }
 

@@ -5,6 +5,7 @@ use quittance_channel::ChannelState;
 use quittance_journal::ColdId;
 use quittance_primitives::{BlockCount, BlockHeight, CommitmentNumber};
 use quittance_records::{BadRecord, Record, record};
+use quittance_transactions::ObscuringFactor;
 
 use crate::balances::balances;
 use crate::broadcasts::broadcasts;
@@ -108,7 +109,7 @@ impl ChannelMonitor {
             return Err(self.not_next(block.height));
         }
         let mut noted = Noted::Nothing;
-        let mut delayed = self.delayed_script(state);
+        let mut delayed = None;
         for transaction in block.transactions {
             for (index, input) in (0..).zip(&transaction.input) {
                 let outpoint = input.previous_output;
@@ -117,11 +118,11 @@ impl ChannelMonitor {
                         height: block.height,
                         transaction: (*transaction).clone(),
                     });
-                    delayed = self.delayed_script(state);
+                    delayed = None;
                     noted = Noted::Something;
                 } else if self.watches_output(&outpoint) {
-                    let script = delayed.clone().unwrap_or_default();
-                    let spend = Spend::by(transaction, transaction.compute_txid(), index, block.height, &script);
+                    let script = delayed.get_or_insert_with(|| self.delayed_script(state).unwrap_or_default());
+                    let spend = Spend::by(transaction, transaction.compute_txid(), index, block.height, script);
                     self.view.spends.insert(outpoint, spend);
                     noted = Noted::Something;
                 }
@@ -178,6 +179,10 @@ impl ChannelMonitor {
     /// The cold record that the monitor needs: the HTLCs of the revoked commitment that it saw. What is there, or that there is
     /// none, is to be told to [`Self::loaded`].
     pub fn needs(&self, state: &ChannelState) -> Option<ColdId> {
+        let closing = self.view.closing.as_ref()?;
+        let number = ObscuringFactor::of(&state.facts.terms()).number_of(&closing.transaction)?;
+        // Most closings are told apart by their number alone.
+        state.commitments.remote_secrets.secret(number)?;
         match self.closing(state)? {
             Closing::Revoked(number) if self.revoked_number() != Some(number) => {
                 Some(ColdId::RevokedCommitment(number))

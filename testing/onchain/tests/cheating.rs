@@ -1,0 +1,227 @@
+//! A cheater gets nothing: not when it moves first, not in the long run, not with the largest commitment that there can be.
+
+use std::collections::BTreeMap;
+
+use bitcoin::{Amount, Transaction};
+use quittance_channel::Outcome;
+use quittance_monitor::ClaimReason;
+use quittance_onchain_tests::pair::random::Seeded;
+use quittance_onchain_tests::pair::{Setup, Who, fulfilled, preimage_of};
+use quittance_onchain_tests::{RevokedCommitment, World};
+use quittance_primitives::{MilliSatoshi, ToSelfDelay};
+use quittance_regtest::{Chain, MineOptions};
+use quittance_transactions::CommitmentFormat;
+
+const FORMATS: [CommitmentFormat; 3] = [
+    CommitmentFormat::StaticRemotekey,
+    CommitmentFormat::Anchors,
+    CommitmentFormat::ZeroFee,
+];
+
+fn setup(format: CommitmentFormat) -> Setup {
+    Setup {
+        to_self_delay: ToSelfDelay(12),
+        ..Setup::default().with_format(format)
+    }
+}
+
+#[test]
+fn what_the_cheater_made_of_htlcs_before_we_came_is_taken_from_it_again() {
+    for format in FORMATS {
+        let mut world = World::new(&setup(format));
+        let ours = world.offer(Who::Alice, MilliSatoshi(50_000_000), 1, 30);
+        world.offer(Who::Bob, MilliSatoshi(70_000_000), 2, 3);
+        world.pair.settle();
+        let old = RevokedCommitment::held_by(&mut world, Who::Bob);
+        world.offer(Who::Bob, MilliSatoshi(1_000_000_000), 3, 40);
+        world.pair.settle();
+        world.down.push(Who::Bob);
+        // Bob waits for his own HTLC to expire, and shows the preimage of ours: his second stages confirm with the commitment's next block.
+        world
+            .chain
+            .mine(&MineOptions::empty(4).including([old.transaction.clone()]))
+            .expect("it was signed");
+        let moves = old.second_stages(&mut world, Who::Bob, &BTreeMap::from([(ours, preimage_of(1))]));
+        assert_eq!(moves.len(), 2, "{format:?}");
+        world
+            .chain
+            .mine(&MineOptions::empty(1).including(moves))
+            .expect("the second stages are valid");
+        world.act();
+        let replica = world.replica(Who::Alice);
+        let claims = replica.monitor.claims(&replica.state);
+        let second_stages = claims
+            .iter()
+            .filter(|claim| matches!(claim.reason, ClaimReason::PenaltySecondStage(..)));
+        assert_eq!(second_stages.count(), 2, "{format:?}");
+        world.run(12);
+        assert_eq!(world.refused, [], "{format:?}");
+        assert_eq!(
+            world.gross(Who::Alice),
+            old.value_without_anchors() - old.second_stage_fees(),
+            "{format:?}: everything is Alice's"
+        );
+        // A preimage that a cheater shows is a proof like any other.
+        assert_eq!(
+            world.outcome(Who::Alice, ours),
+            (Some(Outcome::Fulfilled(preimage_of(1))), true)
+        );
+    }
+}
+
+/// Whatever revoked commitment is broadcast, at whatever moment, the victim ends with everything. A quarter of the seeds each, so
+/// that they run side by side; `QUITTANCE_CHEATS` sets how many there are in all, `QUITTANCE_SEED` the first.
+fn cheats(quarter: u64) {
+    let number = |name, default| {
+        std::env::var(name)
+            .ok()
+            .and_then(|value| value.parse().ok())
+            .unwrap_or(default)
+    };
+    let (first, runs): (u64, u64) = (number("QUITTANCE_SEED", 1), number("QUITTANCE_CHEATS", 1_000));
+    for seed in (first..first + runs).filter(|seed| seed % 4 == quarter) {
+        cheat(seed);
+    }
+}
+
+#[test]
+fn random_cheats_of_the_first_quarter_of_the_seeds_fail() {
+    cheats(0);
+}
+
+#[test]
+fn random_cheats_of_the_second_quarter_of_the_seeds_fail() {
+    cheats(1);
+}
+
+#[test]
+fn random_cheats_of_the_third_quarter_of_the_seeds_fail() {
+    cheats(2);
+}
+
+#[test]
+fn random_cheats_of_the_last_quarter_of_the_seeds_fail() {
+    cheats(3);
+}
+
+/// One history with one cheat at its end.
+fn cheat(seed: u64) {
+    let mut random = Seeded(seed);
+    let format = FORMATS[usize::try_from(random.below(3)).expect("small")];
+    let mut world = World::new(&setup(format));
+    let cheater = Who::BOTH[usize::try_from(random.below(2)).expect("small")];
+    let victim = cheater.other();
+    let mut revoked = vec![RevokedCommitment::held_by(&mut world, cheater)];
+    let mut preimage = 0;
+    for _ in 0..2 + random.below(6) {
+        let from = Who::BOTH[usize::try_from(random.below(2)).expect("small")];
+        let ready: Vec<_> = world
+            .pair
+            .end(from)
+            .channel
+            .state()
+            .commitments
+            .received
+            .keys()
+            .copied()
+            .collect();
+        if random.chance(40) && !ready.is_empty() {
+            let id = ready[usize::try_from(random.below(ready.len() as u64)).expect("small")];
+            let byte = world.preimage(from, id);
+            let _ = world.pair.end(from).remove(id, fulfilled(byte));
+        } else {
+            preimage += 1;
+            let amount = MilliSatoshi(1_000 + random.below(60_000_000));
+            let expiry = 5 + u32::try_from(random.below(30)).expect("small");
+            world.offer(from, amount, preimage, expiry);
+        }
+        if random.chance(80) {
+            world.pair.settle();
+        }
+        let held = RevokedCommitment::held_by(&mut world, cheater);
+        if revoked.last().is_none_or(|last| last.transaction != held.transaction) {
+            revoked.push(held);
+        }
+    }
+    world.pair.settle();
+    let now = RevokedCommitment::held_by(&mut world, cheater);
+    revoked.retain(|old| old.transaction != now.transaction);
+    if revoked.is_empty() {
+        return;
+    }
+    let old = revoked.swap_remove(usize::try_from(random.below(revoked.len() as u64)).expect("small"));
+    world.down.push(cheater);
+    let late = u32::try_from(random.below(8)).expect("small");
+    let include = MineOptions::empty(1 + late).including([old.transaction.clone()]);
+    world.chain.mine(&include).expect("it was signed");
+    let mut taken_by_miners = Amount::ZERO;
+    if random.chance(50) {
+        let known = (1..=preimage).map(preimage_of).collect::<Vec<_>>();
+        let moves: Vec<Transaction> = old.any_second_stages(&mut world, cheater, &known);
+        if !moves.is_empty() {
+            taken_by_miners = old.fees_of(&moves);
+            world
+                .chain
+                .mine(&MineOptions::empty(1).including(moves))
+                .expect("the second stages are valid");
+        }
+    }
+    world.run(9);
+    assert_eq!(world.refused, [], "seed {seed}");
+    let all = old.value_without_anchors() - taken_by_miners;
+    let litter = old.value_not_worth_its_fee();
+    let gross = world.gross(victim);
+    assert!(
+        gross <= all && gross >= all - litter,
+        "seed {seed}: everything is the victim's: {gross} of {all}, {litter} of it not worth a transaction"
+    );
+}
+
+#[test]
+fn the_largest_commitment_that_there_can_be_is_punished_in_full() {
+    let mut world = World::new(&Setup {
+        pushed: MilliSatoshi(5_000_000_000),
+        ..setup(CommitmentFormat::Anchors)
+    });
+    world.pair.alice.set_auto_commit(false);
+    world.pair.bob.set_auto_commit(false);
+    for _ in 0..483 {
+        for who in Who::BOTH {
+            world.offer(who, MilliSatoshi(5_000_000), 1, 100);
+        }
+    }
+    for _ in 0..3 {
+        world.pair.settle();
+        world.pair.alice.commit();
+        world.pair.settle();
+        world.pair.bob.commit();
+    }
+    world.pair.settle();
+    let old = RevokedCommitment::held_by(&mut world, Who::Bob);
+    assert_eq!(old.commitment.htlc_outputs().len(), 966);
+    let id = quittance_primitives::HtlcId(0);
+    world.pair.bob.remove(id, fulfilled(1)).expect("it is there");
+    for _ in 0..3 {
+        world.pair.bob.commit();
+        world.pair.settle();
+        world.pair.alice.commit();
+        world.pair.settle();
+    }
+    world.down.push(Who::Bob);
+    world
+        .chain
+        .mine(&MineOptions::empty(1).including([old.transaction.clone()]))
+        .expect("it was signed");
+    let started = std::time::Instant::now();
+    world.act();
+    let cold: usize = world.replica(Who::Alice).cold.values().map(Vec::len).max().unwrap_or(0);
+    println!(
+        "966 HTLCs: punished in {:?}, cold record {cold} bytes, {} per HTLC",
+        started.elapsed(),
+        cold / 966
+    );
+    assert!(cold <= 966 * 48);
+    world.run(3);
+    assert_eq!(world.refused, []);
+    assert_eq!(world.gross(Who::Alice), old.value_without_anchors());
+}
