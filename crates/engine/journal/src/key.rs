@@ -44,6 +44,8 @@ pub enum HeaderRow {
     Owner = 1,
     /// The number up to which event numbers are reserved.
     ReservedEvents = 2,
+    /// The number below which the user has handled every event. Kept here, so that no older copy of the events' rows brings one back.
+    HandledEvents = 3,
 }
 
 /// The number of an update in its channel's log, counted up from 1 without a gap; 0 stands before the first.
@@ -232,7 +234,7 @@ impl Space {
 
 impl HeaderRow {
     /// Every row of the header.
-    pub const ALL: [Self; 2] = [Self::Owner, Self::ReservedEvents];
+    pub const ALL: [Self; 3] = [Self::Owner, Self::ReservedEvents, Self::HandledEvents];
 
     fn from_number(number: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|row| *row as u8 == number)
@@ -288,7 +290,7 @@ impl KeyRange {
         const LOW: ChannelId = ChannelId([0; 32]);
         const HIGH: ChannelId = ChannelId([0xff; 32]);
         let (first, last) = match space {
-            Space::Header => (Key::Header(HeaderRow::Owner), Key::Header(HeaderRow::ReservedEvents)),
+            Space::Header => (Key::Header(HeaderRow::Owner), Key::Header(HeaderRow::HandledEvents)),
             Space::Checkpoints => (Key::Checkpoint(LOW), Key::Checkpoint(HIGH)),
             Space::Updates => (Key::Update(LOW, UpdateId(0)), Key::Update(HIGH, UpdateId(u64::MAX))),
             Space::Cold => (
@@ -378,6 +380,7 @@ impl fmt::Display for Key {
         match self {
             Self::Header(HeaderRow::Owner) => f.write_str("header/owner"),
             Self::Header(HeaderRow::ReservedEvents) => f.write_str("header/reserved-events"),
+            Self::Header(HeaderRow::HandledEvents) => f.write_str("header/handled-events"),
             Self::Checkpoint(channel) => write!(f, "channel/{channel}/checkpoint"),
             Self::Update(channel, id) => write!(f, "channel/{channel}/update/{}", id.0),
             Self::Cold(channel, ColdId::Outcome(htlc)) => write!(f, "channel/{channel}/outcome/{}", htlc.0),

@@ -1,7 +1,8 @@
 //! The queue of events that the user has not handled (G8): numbered, durable, in order.
 //!
 //! Numbers are reserved in blocks, in a row of the journal's header that no loss of manager rows touches: after a start the next
-//! number is the first one that was not reserved before, so no number is ever used twice.
+//! number is the first one that was not reserved before, so no number is ever used twice. What was handled stands beside it, so
+//! that an older copy of the rows brings nothing back.
 
 use std::collections::BTreeMap;
 
@@ -28,18 +29,39 @@ pub(crate) struct Events {
     reserved: EventNumber,
     /// The next event to be shown.
     to_show: EventNumber,
+    /// The user has handled everything below this one.
+    handled_below: EventNumber,
+}
+
+/// What the journal's header says of events.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct EventMarks {
+    /// Numbers below this one are reserved.
+    pub(crate) reserved: EventNumber,
+    /// Everything below this one was handled.
+    pub(crate) handled_below: EventNumber,
 }
 
 impl Events {
-    /// The queue as it is after a start: `reserved` is what the header says, and nothing above it was ever used.
-    pub(crate) fn restore(unhandled: BTreeMap<EventNumber, Event>, reserved: EventNumber) -> Self {
+    /// The queue as it is after a start. Nothing above the reserved numbers was ever used.
+    pub(crate) fn restore(unhandled: BTreeMap<EventNumber, Event>, marks: EventMarks) -> Self {
+        let EventMarks {
+            reserved,
+            handled_below,
+        } = marks;
         let to_show = unhandled.first_key_value().map_or(reserved, |(number, _)| *number);
         Self {
             unhandled,
             next: reserved,
             reserved,
             to_show,
+            handled_below,
         }
+    }
+
+    /// The rows of an older copy whose events the user has handled since.
+    pub(crate) fn handled_before(&self) -> impl Iterator<Item = EventNumber> {
+        self.unhandled.range(..self.handled_below).map(|(number, _)| *number)
     }
 
     /// Gives the next number away.
@@ -92,6 +114,14 @@ impl Events {
         }
         let rest = self.unhandled.split_off(&last.next());
         let handled = std::mem::replace(&mut self.unhandled, rest);
+        if last.next() > self.handled_below {
+            self.handled_below = last.next();
+            turn.step.changes_mut().put(
+                Key::Header(HeaderRow::HandledEvents),
+                EVENT_VERSION,
+                &self.handled_below.to_bytes(),
+            );
+        }
         for number in handled.keys() {
             turn.step.changes_mut().delete(Key::Event(*number));
         }

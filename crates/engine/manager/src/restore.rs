@@ -19,7 +19,7 @@ use quittance_primitives::{BlockHeight, ChannelId, PaymentHash, PaymentId, Payme
 use quittance_records::{BadRecord, Record};
 
 use crate::api::{Context, Effect, Event, Purpose};
-use crate::events::{EVENT_VERSION, Events};
+use crate::events::{EVENT_VERSION, EventMarks, Events};
 use crate::inbound::judged;
 use crate::manager::{ChannelManager, ManagerConfig, PAYMENT_VERSION};
 use crate::turn::Turn;
@@ -108,10 +108,9 @@ impl ChannelManager {
             Key::Event(number) => (number, event),
             _ => unreachable!("the space of events holds events"),
         })?;
-        let header = Key::Header(HeaderRow::ReservedEvents);
-        let reserved = match store.get(&header)? {
-            Some(frame) => body(header, &frame, EVENT_VERSION)?,
-            None => EventNumber(0),
+        let marks = EventMarks {
+            reserved: mark(store, HeaderRow::ReservedEvents)?,
+            handled_below: mark(store, HeaderRow::HandledEvents)?,
         };
         refuse_rows_ahead(&channels, &payments)?;
         let mut manager = Self {
@@ -121,7 +120,7 @@ impl ChannelManager {
             channels,
             openings: BTreeMap::new(),
             payments,
-            events: Events::restore(events, reserved),
+            events: Events::restore(events, marks),
             checkpoints,
             parts: BTreeMap::new(),
             forwards: BTreeMap::new(),
@@ -169,8 +168,8 @@ impl ChannelManager {
         turn: &mut Turn<'_>,
         rebuilt: &mut Vec<String>,
     ) -> Result<(), RestoreError> {
-        let mut told = Vec::new();
-        for (number, event) in self.events.unhandled() {
+        let mut told: Vec<_> = self.events.handled_before().collect();
+        for (number, event) in self.events.unhandled().skip(told.len()) {
             let is_told = match event {
                 Event::PaymentSent { payment_id, .. } | Event::PaymentFailed { payment_id, .. } => {
                     finished(store, *payment_id)?.is_some()
@@ -517,6 +516,15 @@ fn refuse_rows_ahead(
         }
     }
     Ok(())
+}
+
+/// A number of the journal's header; 0 before it was first written.
+fn mark(store: &dyn Store, row: HeaderRow) -> Result<EventNumber, RestoreError> {
+    let key = Key::Header(row);
+    match store.get(&key)? {
+        Some(frame) => body(key, &frame, EVENT_VERSION),
+        None => Ok(EventNumber(0)),
+    }
 }
 
 fn read_rows<T: Record, K: Ord, V>(
