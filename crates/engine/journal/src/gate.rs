@@ -14,8 +14,8 @@ use quittance_primitives::NodeId;
 use crate::step::Effect;
 use crate::{Generation, Lsn, Scope, Step, Store, StoreFailed};
 
-/// Holds effects back until what they depend on is durable.
-#[derive(Debug)]
+/// Holds effects back until what they depend on is durable. A copy is for simulations that go on twice from one moment.
+#[derive(Clone, Debug)]
 pub struct Gate<E> {
     /// In ascending order of batch numbers.
     held: VecDeque<Held<E>>,
@@ -32,6 +32,7 @@ pub struct Released<'a, E> {
     gate: &'a mut Gate<E>,
 }
 
+#[derive(Clone)]
 struct Held<E> {
     lsn: Lsn,
     effect: Effect<E>,

@@ -31,6 +31,7 @@ pub enum Scope {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Generation(pub u64);
 
+#[derive(Clone)]
 pub(crate) struct Effect<E> {
     pub(crate) scope: Scope,
     pub(crate) effect: E,
