@@ -135,6 +135,10 @@ impl<E> Gate<E> {
     }
 
     fn is_alive(&self, scope: Scope) -> bool {
+        #[cfg(feature = "mutants")]
+        if crate::mutant::is_on(crate::mutant::Mutant::EffectOfDeadConnection) {
+            return true;
+        }
         match scope {
             Scope::Global => true,
             Scope::Connection { peer, generation } => self.connections.get(&peer) == Some(&generation),
@@ -147,6 +151,10 @@ impl<E> Iterator for Released<'_, E> {
 
     fn next(&mut self) -> Option<E> {
         let gate = &mut *self.gate;
+        #[cfg(feature = "mutants")]
+        if crate::mutant::is_on(crate::mutant::Mutant::EffectBeforeSync) {
+            return gate.held.pop_front().map(|held| held.effect.effect);
+        }
         while gate.held.front()?.lsn <= gate.durable {
             let Effect { scope, effect } = gate.held.pop_front()?.effect;
             if gate.is_alive(scope) {

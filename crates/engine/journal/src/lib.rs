@@ -13,6 +13,8 @@
 mod batch;
 mod gate;
 mod key;
+#[cfg(feature = "mutants")]
+pub mod mutant;
 mod record;
 mod rows;
 mod step;

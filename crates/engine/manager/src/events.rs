@@ -50,6 +50,14 @@ impl Events {
             handled_below,
         } = marks;
         let to_show = unhandled.first_key_value().map_or(reserved, |(number, _)| *number);
+        #[cfg(feature = "mutants")]
+        let reserved = if quittance_journal::mutant::is_on(quittance_journal::mutant::Mutant::EventNumberReused) {
+            unhandled
+                .last_key_value()
+                .map_or(handled_below, |(number, _)| number.next())
+        } else {
+            reserved
+        };
         Self {
             unhandled,
             next: reserved,
@@ -81,6 +89,10 @@ impl Events {
 
     /// Puts an event into the queue, under the number that it was given.
     pub(crate) fn add(&mut self, number: EventNumber, event: Event, turn: &mut Turn<'_>) {
+        #[cfg(feature = "mutants")]
+        if quittance_journal::mutant::is_on(quittance_journal::mutant::Mutant::EventLost) && number.0 % 3 == 2 {
+            return;
+        }
         turn.step
             .changes_mut()
             .put(Key::Event(number), EVENT_VERSION, &event.to_bytes());
@@ -98,12 +110,19 @@ impl Events {
     pub(crate) fn show(&mut self, turn: &mut Turn<'_>) {
         let shown = self.unhandled.range(..self.to_show).count();
         let fresh = self.unhandled.range(self.to_show..).take(WINDOW.saturating_sub(shown));
+        #[cfg(feature = "mutants")]
+        let fresh: Box<dyn Iterator<Item = _>> =
+            if quittance_journal::mutant::is_on(quittance_journal::mutant::Mutant::EventsReordered) {
+                Box::new(fresh.collect::<Vec<_>>().into_iter().rev())
+            } else {
+                Box::new(fresh)
+            };
         for (number, event) in fresh {
             turn.emit(Effect::Notify(Box::new(NumberedEvent {
                 number: *number,
                 event: event.clone(),
             })));
-            self.to_show = number.next();
+            self.to_show = self.to_show.max(number.next());
         }
     }
 
@@ -114,6 +133,10 @@ impl Events {
         }
         let rest = self.unhandled.split_off(&last.next());
         let handled = std::mem::replace(&mut self.unhandled, rest);
+        #[cfg(feature = "mutants")]
+        if quittance_journal::mutant::is_on(quittance_journal::mutant::Mutant::HandledEventKept) {
+            return Some(handled.into_iter().collect());
+        }
         if last.next() > self.handled_below {
             self.handled_below = last.next();
             turn.step.changes_mut().put(

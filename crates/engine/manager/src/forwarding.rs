@@ -152,6 +152,10 @@ impl ChannelManager {
         let Some(received) = upstream.state().commitments.received.get(&source.htlc) else {
             return;
         };
+        #[cfg(feature = "mutants")]
+        if quittance_journal::mutant::is_on(quittance_journal::mutant::Mutant::UpstreamNotClaimed) {
+            return;
+        }
         if received.removal.is_some() {
             return;
         }
@@ -202,6 +206,10 @@ impl ChannelManager {
         };
         let held = failure::held(received.received_at_ms, turn.context.now_ms);
         let removal = failure::pass_on(*shared_secret, &outcome, Some(held));
+        #[cfg(feature = "mutants")]
+        if quittance_journal::mutant::is_on(quittance_journal::mutant::Mutant::ForwardForgotten) {
+            return;
+        }
         self.remove(source.channel, source.htlc, removal, turn);
     }
 

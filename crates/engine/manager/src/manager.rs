@@ -480,6 +480,12 @@ impl ChannelManager {
                 .into_iter()
                 .map(|channel| (channel, self.channels[&channel].state().last_update));
             payment.rests_on = rests_on.collect();
+            #[cfg(feature = "mutants")]
+            if quittance_journal::mutant::is_on(quittance_journal::mutant::Mutant::PaymentRowAfterSend)
+                && !payment.status.is_final()
+            {
+                continue;
+            }
             turn.step
                 .changes_mut()
                 .put(Key::Payment(*id), PAYMENT_VERSION, &payment.to_bytes());

@@ -152,6 +152,9 @@ impl ChannelManager {
                             .or_default()
                             .insert((*id, htlc.terms.id));
                     }
+                    #[cfg(feature = "mutants")]
+                    HtlcSource::Forward(_)
+                        if quittance_journal::mutant::is_on(quittance_journal::mutant::Mutant::ForwardedTwice) => {}
                     HtlcSource::Forward(source) => {
                         self.forwards
                             .insert((source.channel, source.htlc), (*id, htlc.terms.id));
@@ -201,6 +204,13 @@ impl ChannelManager {
     ) -> Result<(), RestoreError> {
         let known: BTreeSet<PaymentId> = self.parts.keys().chain(self.payments.keys()).copied().collect();
         for id in known {
+            #[cfg(feature = "mutants")]
+            if quittance_journal::mutant::is_on(quittance_journal::mutant::Mutant::OldRowBelieved)
+                && !self.parts.contains_key(&id)
+            {
+                self.correct_without_htlcs(id, turn, rebuilt);
+                continue;
+            }
             if let Some(done) = finished(store, id)? {
                 self.finish_again(&done, turn);
                 continue;
@@ -285,6 +295,12 @@ impl ChannelManager {
                 .state()
                 .offered_htlc(*htlc)
                 .expect("the index is of what is there");
+            #[cfg(feature = "mutants")]
+            if quittance_journal::mutant::is_on(quittance_journal::mutant::Mutant::FailureFromAbsence)
+                && !self.channels[channel].state().commitments.offered.contains_key(htlc)
+            {
+                continue;
+            }
             match &offered.outcome {
                 Some(Outcome::Fulfilled(proof)) => preimage = Some(*proof),
                 Some(Outcome::Failed(_) | Outcome::FailedOnChain) => {}

@@ -53,6 +53,21 @@ impl Commitments {
     pub(crate) fn remove_offered(&mut self, id: HtlcId, removal: Removal) {
         let htlc = self.offered.get_mut(&id).expect("the peer's removal was checked");
         htlc.state = HtlcState::RcvdRemoveHtlc;
+        #[cfg(feature = "mutants")]
+        {
+            use quittance_journal::mutant::{Mutant, is_on};
+            let is_payment = matches!(htlc.source, HtlcSource::Payment(_));
+            if is_on(Mutant::PreimageNotKept) && removal.preimage().is_some() {
+                htlc.removal = Some(removal);
+                return;
+            }
+            if removal.preimage().is_none()
+                && (is_on(Mutant::RevocableFailureEndsPayment) && is_payment
+                    || is_on(Mutant::RevocableFailurePassedUpstream) && !is_payment)
+            {
+                htlc.outcome.get_or_insert(Outcome::Failed(removal.clone()));
+            }
+        }
         if let Some(preimage) = removal.preimage() {
             htlc.outcome.get_or_insert(Outcome::Fulfilled(preimage));
         }

@@ -32,6 +32,12 @@ impl Channel {
             acknowledged: true,
             ..htlc.clone()
         };
+        #[cfg(feature = "mutants")]
+        if quittance_journal::mutant::is_on(quittance_journal::mutant::Mutant::OutcomeReleasedOnHandling)
+            && acknowledged.outcome.is_some()
+        {
+            return decision.release(&acknowledged);
+        }
         if acknowledged.is_releasable() {
             decision.release(&acknowledged)
         } else {
@@ -98,6 +104,10 @@ impl Channel {
     /// [`Refusal`] when a part is not there any more, or is already being removed otherwise. Nothing is claimed then.
     pub fn decide_claim(&self, claim: &DecidedClaim, removals: Vec<(HtlcId, Removal)>) -> Result<Decision, Refusal> {
         let mut decision = Decision::step(Step::ClaimDecided(Box::new(claim.clone())));
+        #[cfg(feature = "mutants")]
+        if quittance_journal::mutant::is_on(quittance_journal::mutant::Mutant::ClaimNotLogged) {
+            decision.steps.clear();
+        }
         for (id, removal) in removals {
             decision.absorb(self.decide_removal(id, removal)?);
         }
@@ -170,7 +180,14 @@ impl Decision {
 
     /// Releases what is acknowledged among the HTLCs of ours that this decision removes for good.
     pub(crate) fn releasing<'a>(mut self, removed: impl Iterator<Item = &'a OfferedHtlc>) -> Self {
-        for htlc in removed.filter(|htlc| htlc.acknowledged && htlc.outcome.is_some()) {
+        let is_due = |htlc: &OfferedHtlc| {
+            #[cfg(feature = "mutants")]
+            if quittance_journal::mutant::is_on(quittance_journal::mutant::Mutant::OutcomeReleasedAtRevocation) {
+                return htlc.outcome.is_some();
+            }
+            htlc.acknowledged && htlc.outcome.is_some()
+        };
+        for htlc in removed.filter(|htlc| is_due(htlc)) {
             self = self.release(htlc);
         }
         self

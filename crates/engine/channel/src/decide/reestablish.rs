@@ -180,6 +180,26 @@ impl ChannelState {
                 contents,
             ))));
         }
+        #[cfg(feature = "mutants")]
+        let (revocation, commitment) = {
+            use quittance_journal::mutant::{Mutant, is_on};
+            if is_on(Mutant::UpdatesDoubled) {
+                effects.extend(sent.unsigned.iter().map(|update| self.update_again(*update)));
+            }
+            if is_on(Mutant::RetransmissionReordered) && missing.commitment {
+                let (early, late) = match sent.last {
+                    LastSent::Commitment => (commitment, revocation),
+                    LastSent::Revocation => {
+                        effects.extend(revocation);
+                        (commitment, None)
+                    }
+                };
+                effects.extend(early);
+                (late, Vec::new())
+            } else {
+                (revocation, commitment)
+            }
+        };
         match sent.last {
             LastSent::Commitment => effects.extend(revocation.into_iter().chain(commitment)),
             LastSent::Revocation => effects.extend(commitment.into_iter().chain(revocation)),

@@ -68,6 +68,20 @@ impl Channel {
             reason: message.reason.clone(),
             attribution: message.attribution_data.clone(),
         };
+        #[cfg(feature = "mutants")]
+        {
+            use quittance_journal::mutant::{Mutant, is_on};
+            let is_payment = matches!(
+                self.state().offered_htlc(message.id).map(|htlc| &htlc.source),
+                Some(crate::HtlcSource::Payment(_))
+            );
+            if is_on(Mutant::RevocableFailureEndsPayment) && is_payment
+                || is_on(Mutant::RevocableFailurePassedUpstream) && !is_payment
+            {
+                let id = message.id;
+                return Ok(Decision::step(Step::RemovalReceived { id, removal }).so(Consequence::HtlcFailed(id)));
+            }
+        }
         Ok(Decision::step(Step::RemovalReceived {
             id: message.id,
             removal,
