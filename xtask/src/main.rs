@@ -10,6 +10,8 @@ mod bitcoind;
 mod ci;
 mod fuzz;
 mod repository;
+mod scenarios;
+mod sim;
 mod tidy;
 mod vectors;
 
@@ -39,6 +41,10 @@ enum Command {
     Bitcoind(bitcoind::Options),
     /// A short run of every fuzz target.
     Fuzz(fuzz::Options),
+    /// The rows of docs/SCENARIOS.md, each over its crash points.
+    Scenarios(scenarios::Options),
+    /// Random runs of whole networks under every fault; with --mutants, known bugs that they must catch.
+    Sim(sim::Options),
 }
 
 fn main() -> ExitCode {
@@ -49,6 +55,8 @@ fn main() -> ExitCode {
         Command::Vectors => vectors::run(),
         Command::Bitcoind(options) => bitcoind::run(&options),
         Command::Fuzz(options) => fuzz::run(&options),
+        Command::Scenarios(options) => scenarios::run(&options),
+        Command::Sim(options) => sim::run(&options),
     };
     match verdict {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,10 +1,13 @@
 //! What must hold, checked outside the engine after every step, against what the simulator itself saw.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use quittance_channel::PaymentFailureReason;
 use quittance_journal::EventNumber;
 use quittance_manager::{Event, NumberedEvent};
-use quittance_primitives::{ChannelId, CommitmentNumber, PaymentHash, PaymentId, PaymentPreimage};
+use quittance_primitives::{
+    ChannelId, CommitmentNumber, HtlcId, MilliSatoshi, PaymentHash, PaymentId, PaymentPreimage,
+};
 use quittance_transactions::{CommitmentContents, Role};
 
 /// A guarantee that was broken, and how.
@@ -33,17 +36,34 @@ pub struct Checker {
     claimed: BTreeMap<PaymentHash, PaymentPreimage>,
     /// The contents of each signed commitment that left.
     signed: BTreeMap<(ChannelId, Role, CommitmentNumber), CommitmentContents>,
+    /// Which HTLCs of its peers each node has fulfilled or failed, by message.
+    removed: BTreeMap<(usize, ChannelId, HtlcId), Vec<u8>>,
+    /// Nodes that sent on an HTLC of another.
+    forwarders: BTreeSet<usize>,
+    /// Hashes of HTLCs that left their payer.
+    paid_for: BTreeSet<(usize, PaymentHash)>,
+    /// What each user was told of each claim: its event and amount.
+    claims: BTreeMap<(usize, PaymentHash), (EventNumber, MilliSatoshi)>,
     /// Channels whose closing by commitment was ordered or provoked by the script.
     pub closable: bool,
+    /// Nodes that the script made break their word, by an old copy of their store: nothing is asked of them.
+    pub excused: BTreeSet<usize>,
 }
 
 /// How a payment ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum End {
-    /// Paid, with the proof.
-    Sent(PaymentPreimage),
+    /// Paid.
+    Sent {
+        /// The proof.
+        preimage: PaymentPreimage,
+        /// What it cost beside the amount.
+        fee_paid: MilliSatoshi,
+        /// The event that said so.
+        event: EventNumber,
+    },
     /// Failed.
-    Failed,
+    Failed(PaymentFailureReason),
 }
 
 impl Checker {
@@ -53,6 +73,9 @@ impl Checker {
 
     /// A user is shown an event.
     pub fn shown(&mut self, node: usize, shown: &NumberedEvent) {
+        if self.excused.contains(&node) {
+            return;
+        }
         let NumberedEvent { number, event } = shown;
         if self.confirmed.get(&node).is_some_and(|confirmed| number <= confirmed) {
             self.violated(
@@ -72,11 +95,17 @@ impl Checker {
         {
             self.violated("G8", format!("event {} was {earlier:?} and is now {event:?}", number.0));
         }
+        self.told(node, *number, event);
+    }
+
+    /// What an event says, against what is true.
+    fn told(&mut self, node: usize, number: EventNumber, event: &Event) {
         match event {
             Event::PaymentSent {
                 payment_id,
                 payment_hash,
                 preimage,
+                fee_paid,
                 ..
             } => {
                 if preimage.hash() != *payment_hash {
@@ -85,12 +114,17 @@ impl Checker {
                 if self.claimed.get(payment_hash) != Some(preimage) {
                     self.violated("G1", format!("{payment_id} is reported as sent, and nobody claimed it"));
                 }
-                self.ended(node, *payment_id, End::Sent(*preimage));
+                let end = End::Sent {
+                    preimage: *preimage,
+                    fee_paid: *fee_paid,
+                    event: number,
+                };
+                self.ended(node, *payment_id, end);
             }
             Event::PaymentFailed {
                 payment_id,
                 payment_hash,
-                ..
+                reason,
             } => {
                 if self.claimed.contains_key(payment_hash) {
                     self.violated(
@@ -98,10 +132,22 @@ impl Checker {
                         format!("{payment_id} is reported as failed, and the payee claimed it"),
                     );
                 }
-                self.ended(node, *payment_id, End::Failed);
+                self.ended(node, *payment_id, End::Failed(*reason));
             }
-            Event::PaymentClaimed { .. }
-            | Event::PaymentClaimable { .. }
+            Event::PaymentClaimed {
+                payment_hash, amount, ..
+            } => {
+                let told = (number, *amount);
+                if let Some(earlier) = self.claims.insert((node, *payment_hash), told)
+                    && earlier != told
+                {
+                    self.violated(
+                        "G4",
+                        format!("the claim of {payment_hash} was {earlier:?} and is now {told:?}"),
+                    );
+                }
+            }
+            Event::PaymentClaimable { .. }
             | Event::PaymentForwarded { .. }
             | Event::ChannelReady(_)
             | Event::ChannelClosed(..) => {}
@@ -116,9 +162,54 @@ impl Checker {
         }
     }
 
-    /// A payee has released a preimage: it left the process.
+    /// A preimage left a process: it is known to the world.
     pub fn preimage_left(&mut self, preimage: PaymentPreimage) {
         self.claimed.insert(preimage.hash(), preimage);
+    }
+
+    /// The removal of an HTLC left a process: however often, it is the same, byte for byte.
+    pub fn removal_left(&mut self, node: usize, channel: ChannelId, htlc: HtlcId, message: Vec<u8>) {
+        if self.excused.contains(&node) {
+            return;
+        }
+        let earlier = self.removed.insert((node, channel, htlc), message.clone());
+        if earlier.is_some_and(|earlier| earlier != message) {
+            self.violated("G3", format!("node {node} removes {htlc} of {channel} in two ways"));
+        }
+    }
+
+    /// An HTLC left its payer, who has HTLCs for `in_flight` of `owed` now that may still be claimed.
+    pub fn paid_for(&mut self, node: usize, hash: PaymentHash, in_flight: MilliSatoshi, owed: MilliSatoshi) {
+        self.paid_for.insert((node, hash));
+        if in_flight > owed {
+            self.violated(
+                "G7",
+                format!("node {node} pays {in_flight} for {hash}, and owes {owed}"),
+            );
+        }
+    }
+
+    /// An HTLC that another brought left a node.
+    pub fn sent_on(&mut self, node: usize) {
+        self.forwarders.insert(node);
+    }
+
+    /// Whether a node has ever sent on an HTLC of another.
+    pub fn has_forwarded(&self, node: usize) -> bool {
+        self.forwarders.contains(&node)
+    }
+
+    /// Whether an HTLC with this hash has left its payer.
+    pub fn has_paid_for(&self, node: usize, hash: PaymentHash) -> bool {
+        self.paid_for.contains(&(node, hash))
+    }
+
+    /// A forwarder fails an HTLC although what it sent on for it can still be claimed.
+    pub fn failed_too_early(&mut self, node: usize, channel: ChannelId, htlc: HtlcId) {
+        self.violated(
+            "G3",
+            format!("node {node} fails {htlc} of {channel} while the next HTLC is still there"),
+        );
     }
 
     /// A node's handling up to `number` was confirmed.
@@ -133,7 +224,10 @@ impl Checker {
     }
 
     /// A signature for a commitment of the peer's left.
-    pub fn signed(&mut self, channel: ChannelId, contents: &CommitmentContents) {
+    pub fn signed(&mut self, node: usize, channel: ChannelId, contents: &CommitmentContents) {
+        if self.excused.contains(&node) {
+            return;
+        }
         let key = (channel, contents.broadcaster, contents.number);
         if let Some(earlier) = self.signed.insert(key, contents.clone())
             && earlier != *contents
@@ -144,7 +238,7 @@ impl Checker {
 
     /// A node broadcasts its commitment.
     pub fn commitment_broadcast(&mut self, node: usize, channel: ChannelId) {
-        if !self.closable {
+        if !self.closable && !self.excused.contains(&node) {
             self.violated("G6", format!("node {node} closes {channel} without need"));
         }
     }
@@ -152,6 +246,27 @@ impl Checker {
     /// How a payment ended, as its user was told.
     pub fn end_of(&self, node: usize, payment: PaymentId) -> Option<&End> {
         self.ends.get(&(node, payment))
+    }
+
+    /// What claimed a hash, as far as it has left a process.
+    pub fn claimed(&self, hash: &PaymentHash) -> Option<&PaymentPreimage> {
+        self.claimed.get(hash)
+    }
+
+    /// What a user was told of a claim.
+    pub fn claim_of(&self, node: usize, hash: &PaymentHash) -> Option<MilliSatoshi> {
+        self.claims.get(&(node, *hash)).map(|(_, amount)| *amount)
+    }
+
+    /// What a node's user was told that it has received.
+    pub fn received_by(&self, node: usize) -> u64 {
+        let claims = self.claims.iter().filter(|((claimer, _), _)| *claimer == node);
+        claims.map(|(_, (_, amount))| amount.0).sum()
+    }
+
+    /// What a rule of a script found broken.
+    pub fn found(&mut self, guarantee: &'static str, what: String) {
+        self.violated(guarantee, what);
     }
 
     /// Panics with everything that was broken.

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bitcoin::constants::ChainHash;
 use quittance_channel::opening::OpeningPolicy;
-use quittance_channel::{ChannelLimits, ForwardingPolicy, InlineVerifier};
+use quittance_channel::{Channel, ChannelLimits, ForwardingPolicy, InlineVerifier};
 use quittance_journal::{EventNumber, Gate, Generation, Lsn};
 use quittance_manager::{ChannelManager, Context, Effect, ManagerConfig, NumberedEvent, RequestId, Response};
 use quittance_payments::{DirectRouter, InvoiceKey};
 use quittance_primitives::{BlockHeight, CltvExpiryDelta, MilliSatoshi, NodeId};
-use quittance_store::memory::{Keep, MemoryStore};
+use quittance_store::memory::{Fault, Keep, MemoryStore};
 
 use crate::Signer;
 
@@ -20,12 +20,14 @@ pub enum RowsAfterCrash {
     Whole,
     /// Those of an earlier batch.
     Stale(Lsn),
+    /// Those from so many batches before the last one.
+    Behind(u64),
     /// None.
     Lost,
 }
 
 /// One node.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Node {
     /// Its name in stories.
     pub name: String,
@@ -39,11 +41,25 @@ pub struct Node {
     pub user: User,
     /// How often the process died.
     pub crashes: u32,
+    /// How often the disk was synced.
+    pub syncs: u64,
+    /// Whether syncs happen only when the world orders them, so that several steps share one.
+    pub syncs_wait: bool,
+    /// Whether the disk has no space left.
+    pub is_disk_full: bool,
+    /// The names of all messages that left, in order, over all restarts.
+    pub sent: Vec<&'static str>,
+    /// The last event that this process has shown.
+    pub last_shown: Option<EventNumber>,
+    /// What its channels gave it when they were opened, in msat.
+    pub balance_at_first: u64,
+    pub(crate) rows_after_failure: RowsAfterCrash,
+    pub(crate) starts_that_die: u32,
     limits: ChannelLimits,
 }
 
 /// A running process: all of this is gone when it dies.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Process {
     /// The engine.
     pub manager: ChannelManager,
@@ -60,6 +76,8 @@ pub struct User {
     pub handles_at_once: bool,
     /// The last event whose handling was confirmed.
     pub confirmed: Option<EventNumber>,
+    /// Confirmations that were refused, since those events were not shown.
+    pub refused: Vec<EventNumber>,
     /// Answers to requests.
     pub responses: BTreeMap<RequestId, Response>,
 }
@@ -77,6 +95,14 @@ impl Node {
                 ..User::default()
             },
             crashes: 0,
+            syncs: 0,
+            syncs_wait: false,
+            is_disk_full: false,
+            sent: Vec::new(),
+            last_shown: None,
+            balance_at_first: 0,
+            rows_after_failure: RowsAfterCrash::Whole,
+            starts_that_die: 0,
             limits: ChannelLimits::default(),
         }
     }
@@ -91,15 +117,6 @@ impl Node {
         let mut key = self.id().0;
         key[0] = 0;
         InvoiceKey::new(key[..32].try_into().expect("32 of 33 bytes"))
-    }
-
-    /// Starts the process: reads the disk back. Returns what was rebuilt, in words.
-    ///
-    /// # Panics
-    /// When the records are refused: scripts that expect it use [`Node::try_start`].
-    pub fn start(&mut self, tip: BlockHeight, now_ms: u64, entropy: [u8; 32]) -> Vec<String> {
-        self.try_start(tip, now_ms, entropy)
-            .unwrap_or_else(|error| panic!("{} does not start: {error}", self.name))
     }
 
     /// Starts the process, unless its records stand against it.
@@ -137,6 +154,8 @@ impl Node {
                 manager: restored.manager,
                 gate,
             });
+        } else {
+            self.crash(Keep::None, RowsAfterCrash::Whole);
         }
         Ok(restored.rebuilt)
     }
@@ -144,6 +163,7 @@ impl Node {
     /// Ends the process; the disk keeps of what was not synced what `keep` says, and the manager's rows as `rows` says.
     pub fn crash(&mut self, keep: Keep, rows: RowsAfterCrash) {
         self.process = None;
+        self.last_shown = None;
         self.crashes += 1;
         let store = std::mem::take(&mut self.store).crash(keep);
         self.store = match rows {
@@ -154,20 +174,42 @@ impl Node {
                 let lsn = lsn.clamp(store.oldest(), newest);
                 store.mixed(lsn, newest)
             }
+            RowsAfterCrash::Behind(batches) => {
+                let newest = quittance_journal::Store::durable(&store);
+                let lsn = Lsn(newest.0.saturating_sub(batches)).clamp(store.oldest(), newest);
+                store.mixed(lsn, newest)
+            }
         };
     }
 
-    /// Handles an input and appends what it changes.
+    /// Handles an input and appends what it changes. Whether the disk took it: the process must stop otherwise (G10).
     ///
     /// # Panics
     /// When the process does not run.
-    pub fn handle(&mut self, input: quittance_manager::Input, now_ms: u64, entropy: [u8; 32]) {
+    pub fn handle(&mut self, input: quittance_manager::Input, now_ms: u64, entropy: [u8; 32]) -> bool {
         let process = self.process.as_mut().expect("only a process that runs gets inputs");
         let step = process.manager.handle(input, &context(&self.limits, now_ms, entropy));
-        if process.gate.append(step, &mut self.store).is_err() {
-            // G10: the disk failed; the process stops.
-            self.process = None;
-        }
+        process.gate.append(step, &mut self.store).is_ok()
+    }
+
+    /// The disk takes not one byte more.
+    pub fn fill_disk(&mut self) {
+        let rows = self.store.rows().iter();
+        let bytes_max = rows.map(|(key, record)| key.to_bytes().len() + record.len()).sum();
+        self.is_disk_full = true;
+        self.store.break_(Fault::Full { bytes_max });
+    }
+
+    /// The disk has space again.
+    pub fn empty_disk(&mut self) {
+        self.is_disk_full = false;
+        self.store.repair();
+    }
+
+    /// The channel with a peer, if the process runs and has one.
+    pub fn channel_with(&self, peer: &NodeId) -> Option<&Channel> {
+        let channels = self.process.as_ref()?.manager.channels();
+        channels.into_iter().find(|channel| channel.state().facts.peer == *peer)
     }
 
     /// The next effect that may leave, one at a time.

@@ -6,62 +6,38 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use bitcoin::absolute::LockTime;
-use bitcoin::hashes::Hash;
-use bitcoin::transaction::Version;
-use bitcoin::{Amount, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Txid, Witness};
-use quittance_channel::opening::FundingTransaction;
-use quittance_channel::{
-    BySide, ChannelEffect, ChannelFacts, ForwardingPolicy, FundingConfirmation, Opening, Side, SideFacts,
-};
-use quittance_journal::{Generation, Lsn, Store};
+use bitcoin::Transaction;
+use quittance_channel::{HtlcSource, OfferedHtlc, Outcome};
+use quittance_journal::{EventNumber, Generation, Lsn, Store};
 use quittance_manager::{ChainEvent, Command, Effect, Input, NewPayment, Outgoing, Purpose, RequestId};
-use quittance_payments::{ForPayee, HintHop, InvoiceTerms, NewInvoice, PaymentKind};
 use quittance_primitives::{
-    BlockCount, BlockHeight, ChannelId, CltvExpiryDelta, CommitmentNumber, Feature, Features, FeeratePerKw,
-    MilliSatoshi, PaymentId, ShortChannelId, ToSelfDelay,
+    BlockCount, BlockHeight, ChannelId, Feature, Features, HtlcId, MilliSatoshi, NodeId, PaymentId,
 };
-use quittance_store::memory::Keep;
-use quittance_transactions::{CommitmentContents, CommitmentFormat, CommitmentTransaction, Role};
+use quittance_store::memory::{Fault, Keep};
 use quittance_wire::Message;
 
-use crate::{Checker, Node, Random, RowsAfterCrash};
+use crate::{Arrives, Checker, CrashPlan, Cut, Harm, Node, Random, RowsAfterCrash, RunHash};
+
+pub use channels::ChannelSetup;
+pub use payments::Hold;
+
+mod channels;
+mod payments;
 
 /// A node, by its place.
 pub type NodeIndex = usize;
 
-/// Which node dies, and where.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CrashPlan {
-    /// Who.
-    pub node: NodeIndex,
-    /// At which of its points, counted from 0.
-    pub point: u64,
-    /// What the disk keeps of what was not synced.
-    pub keep: Keep,
-    /// What is left of the manager's rows.
-    pub rows: RowsAfterCrash,
-}
-
-/// What a channel between two nodes is to be.
-#[derive(Clone, Copy, Debug)]
-pub struct ChannelSetup {
-    /// What it holds.
-    pub capacity: Amount,
-    /// What of it is the second node's, in msat.
-    pub pushed: MilliSatoshi,
-    /// How its commitments are built.
-    pub format: CommitmentFormat,
-}
-
-impl Default for ChannelSetup {
-    fn default() -> Self {
-        Self {
-            capacity: Amount::from_sat(10_000_000),
-            pushed: MilliSatoshi(4_000_000_000),
-            format: CommitmentFormat::Anchors,
-        }
-    }
+/// A payment that a caller has asked for.
+#[derive(Clone, Debug)]
+pub struct Requested {
+    /// Who pays.
+    pub payer: NodeIndex,
+    /// Who is paid.
+    pub payee: NodeIndex,
+    /// What was asked for.
+    pub payment: NewPayment,
+    /// The first call.
+    pub request: RequestId,
 }
 
 /// A message on its way.
@@ -73,7 +49,7 @@ struct OnItsWay {
 }
 
 /// Everything.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct World {
     /// The nodes.
     pub nodes: Vec<Node>,
@@ -85,24 +61,30 @@ pub struct World {
     pub tip: BlockHeight,
     /// The points that each node has passed.
     pub points: BTreeMap<NodeIndex, u64>,
-    /// Who dies where; taken out when it has happened.
-    pub plan: Option<CrashPlan>,
-    /// Whether the planned crash has happened.
-    pub crashed: bool,
+    /// Of these, those at which something was not synced.
+    pub unsynced_points: BTreeSet<(NodeIndex, u64)>,
+    /// Who suffers what; taken out when it has happened.
+    pub plans: Vec<CrashPlan>,
+    /// Where the next wire is cut; taken out when it has happened.
+    pub cut: Option<Cut>,
+    /// Every payment that a caller asked for.
+    pub requested: BTreeMap<PaymentId, Requested>,
+    /// A story of the run, line by line, if it is wanted.
+    pub story: Option<Vec<String>>,
+    /// What the run did, step by step, as one number.
+    pub hash: RunHash,
+    /// Steps of all engines.
+    pub steps: u64,
     random: Random,
     wires: BTreeMap<(NodeIndex, NodeIndex), VecDeque<OnItsWay>>,
     /// What was broadcast, by whom and what for.
     pub broadcast: Vec<(NodeIndex, Transaction, Purpose)>,
-    /// The syncs of each node's disk that had something to write.
-    pub syncs: BTreeMap<NodeIndex, u64>,
     /// How many syncs, one after the other and on whatever disk, each node's newest state rests on.
     depths: BTreeMap<NodeIndex, u64>,
     connected: BTreeSet<(NodeIndex, NodeIndex)>,
     generations: u64,
     channels: u32,
     requests: u64,
-    /// A story of the run, line by line, if it is wanted.
-    pub story: Option<Vec<String>>,
 }
 
 impl World {
@@ -114,18 +96,21 @@ impl World {
             now_ms: 1_700_000_000_000,
             tip: BlockHeight(700_010),
             points: BTreeMap::new(),
-            plan: None,
-            crashed: false,
+            unsynced_points: BTreeSet::new(),
+            plans: Vec::new(),
+            cut: None,
+            requested: BTreeMap::new(),
+            story: None,
+            hash: RunHash::default(),
+            steps: 0,
             random: Random::new(seed),
             wires: BTreeMap::new(),
             broadcast: Vec::new(),
-            syncs: BTreeMap::new(),
             depths: BTreeMap::new(),
             connected: BTreeSet::new(),
             generations: 0,
             channels: 0,
             requests: 0,
-            story: None,
         };
         for node in 0..world.nodes.len() {
             world.start(node);
@@ -138,39 +123,9 @@ impl World {
         self.nodes[node].process.is_some()
     }
 
-    /// Opens a confirmed channel between two nodes that are connected.
-    pub fn open_channel(&mut self, opener: NodeIndex, other: NodeIndex, setup: &ChannelSetup) -> ChannelId {
-        self.connect(opener, other);
-        self.channels += 1;
-        let number = self.channels;
-        let openings = self.openings(opener, other, setup, number);
-        let id = openings[0].facts.channel_id;
-        for (node, opening) in [opener, other].into_iter().zip(openings) {
-            let effect = Box::new(ChannelEffect::Send(Box::new(Message::from(quittance_wire::Pong {
-                ignored: Vec::new(),
-            }))));
-            let opening = Box::new(opening);
-            self.input(
-                node,
-                Input::ChannelOpened {
-                    opening,
-                    features: Features::empty(),
-                    effect,
-                },
-            );
-        }
-        let height = BlockHeight(700_001);
-        let short_channel_id = ShortChannelId::new(height, number, 0).expect("in range");
-        for node in [opener, other] {
-            let confirmation = FundingConfirmation {
-                height,
-                short_channel_id,
-            };
-            self.input(node, Input::Chain(ChainEvent::FundingConfirmed(id, confirmation)));
-            self.input(node, Input::Chain(ChainEvent::Tip(self.tip)));
-        }
-        self.settle();
-        id
+    /// Whether two nodes are connected.
+    pub fn is_connected(&self, one: NodeIndex, other: NodeIndex) -> bool {
+        self.connected.contains(&pair(one, other))
     }
 
     /// Connects two nodes that run.
@@ -217,33 +172,69 @@ impl World {
     }
 
     /// Starts a node's process, if it does not run. What a planned crash in the start does, it does.
+    ///
+    /// # Panics
+    /// When its records are refused.
     pub fn start(&mut self, node: NodeIndex) {
+        self.try_start(node)
+            .unwrap_or_else(|error| panic!("{} does not start: {error}", self.nodes[node].name));
+    }
+
+    /// Starts a node's process, unless its records stand against it.
+    ///
+    /// # Errors
+    /// What the engine says against the records.
+    pub fn try_start(&mut self, node: NodeIndex) -> Result<(), quittance_manager::RestoreError> {
         if self.is_up(node) {
-            return;
+            return Ok(());
         }
         let entropy = self.random.bytes();
-        let rebuilt = self.nodes[node].start(self.tip, self.now_ms, entropy);
-        self.checker.started(node);
+        let started = self.nodes[node].try_start(self.tip, self.now_ms, entropy);
         self.tell(|world| {
-            format!(
-                "{} starts{}",
-                world.nodes[node].name,
-                rebuilt.iter().fold(String::new(), |told, line| told + "; " + line)
-            )
+            let name = &world.nodes[node].name;
+            match &started {
+                Ok(rebuilt) if rebuilt.is_empty() => format!("{name} starts"),
+                Ok(rebuilt) => format!("{name} starts; {}", rebuilt.join("; ")),
+                Err(error) => format!("{name} refuses to start: {error}"),
+            }
         });
+        started?;
+        self.checker.started(node);
+        if self.nodes[node].starts_that_die > 0 {
+            self.nodes[node].starts_that_die -= 1;
+            let keep = if self.nodes[node].starts_that_die.is_multiple_of(2) {
+                Keep::All
+            } else {
+                Keep::None
+            };
+            self.crash(node, keep, RowsAfterCrash::Whole);
+            return self.try_start(node);
+        }
         self.pass(node);
+        Ok(())
     }
 
     /// Ends a node's process.
     pub fn crash(&mut self, node: NodeIndex, keep: Keep, rows: RowsAfterCrash) {
         self.tell(|world| format!("{} crashes ({keep:?}, rows {rows:?})", world.nodes[node].name));
         self.nodes[node].crash(keep, rows);
+        self.hang_up(node);
+    }
+
+    fn hang_up(&mut self, node: NodeIndex) {
         let peers: Vec<_> = (0..self.nodes.len())
-            .filter(|peer| self.connected.contains(&pair(node, *peer)))
+            .filter(|peer| self.is_connected(node, *peer))
             .collect();
         for peer in peers {
             self.disconnect(node, peer);
         }
+    }
+
+    /// The disk failed under a process, which must stop.
+    fn stopped_by_disk(&mut self, node: NodeIndex) {
+        self.tell(|world| format!("{} stops: its disk failed", world.nodes[node].name));
+        let rows = std::mem::replace(&mut self.nodes[node].rows_after_failure, RowsAfterCrash::Whole);
+        self.crash(node, Keep::None, rows);
     }
 
     /// Gives a node an input, and lets it work on it as far as the plan allows.
@@ -251,8 +242,20 @@ impl World {
         if !self.is_up(node) {
             return;
         }
+        self.steps += 1;
         let entropy = self.random.bytes();
-        self.nodes[node].handle(input, self.now_ms, entropy);
+        let before = self.nodes[node].store.appended();
+        let is_written = self.nodes[node].handle(input, self.now_ms, entropy);
+        if !is_written {
+            self.stopped_by_disk(node);
+            return;
+        }
+        let after = self.nodes[node].store.appended();
+        self.hash.add_number(node as u64);
+        if after > before {
+            let batch = self.nodes[node].store.batch(after).expect("it was appended just now");
+            self.hash.add(&batch.to_bytes());
+        }
         self.pass(node);
     }
 
@@ -261,19 +264,37 @@ impl World {
         if !self.is_up(node) || self.is_end(node) {
             return;
         }
+        if self.nodes[node].syncs_wait {
+            self.release(node);
+        } else {
+            self.sync(node);
+        }
+    }
+
+    /// Syncs all that a node has appended, and lets out what waited for it.
+    pub fn sync(&mut self, node: NodeIndex) {
+        if !self.is_up(node) {
+            return;
+        }
         let is_news = self.nodes[node].store.appended() > self.nodes[node].store.durable();
         if self.nodes[node].store.sync().is_err() {
-            self.nodes[node].process = None;
+            self.stopped_by_disk(node);
             return;
         }
         if is_news {
-            *self.syncs.entry(node).or_default() += 1;
+            self.nodes[node].syncs += 1;
             *self.depths.entry(node).or_default() += 1;
         }
-        if self.is_end(node) {
-            return;
+        if !self.is_end(node) {
+            self.release(node);
         }
-        while let Some(effect) = self.nodes[node].release() {
+    }
+
+    fn release(&mut self, node: NodeIndex) {
+        while self.is_up(node) {
+            let Some(effect) = self.nodes[node].release() else {
+                return;
+            };
             self.carry_out(node, effect);
             if !self.is_up(node) || self.is_end(node) {
                 return;
@@ -286,14 +307,31 @@ impl World {
         let point = self.points.entry(node).or_insert(0);
         let here = *point;
         *point += 1;
-        match self.plan {
-            Some(plan) if plan.node == node && plan.point == here => {
-                self.plan = None;
-                self.crashed = true;
-                self.crash(node, plan.keep, plan.rows);
+        let store = &self.nodes[node].store;
+        if store.appended() > store.durable() {
+            self.unsynced_points.insert((node, here));
+        }
+        let is_due = |plan: &CrashPlan| plan.node == node && plan.point == here;
+        let Some(due) = self.plans.iter().position(is_due) else {
+            return false;
+        };
+        let plan = self.plans.remove(due);
+        self.nodes[node].starts_that_die = plan.starts_that_die;
+        match plan.harm {
+            Harm::Dies(keep) => {
+                self.crash(node, keep, plan.rows);
                 true
             }
-            Some(_) | None => false,
+            Harm::SyncFails => {
+                self.nodes[node].rows_after_failure = plan.rows;
+                self.nodes[node].store.break_(Fault::SyncFails);
+                false
+            }
+            Harm::DiskFills => {
+                self.nodes[node].rows_after_failure = plan.rows;
+                self.nodes[node].fill_disk();
+                false
+            }
         }
     }
 
@@ -309,6 +347,7 @@ impl World {
                 self.tell(|world| format!("{} is told {event:?}", world.nodes[node].name));
                 self.checker.shown(node, &event);
                 let number = event.number;
+                self.nodes[node].last_shown = Some(number);
                 self.nodes[node].user.shown.push(*event);
                 if self.nodes[node].user.handles_at_once {
                     self.handle_events(node, number);
@@ -319,6 +358,7 @@ impl World {
                 self.nodes[node].user.confirmed = Some(number);
             }
             Effect::HandledRefused(number) => {
+                self.nodes[node].user.refused.push(number);
                 self.tell(|world| format!("{} refuses the handling of {}", world.nodes[node].name, number.0));
             }
             Effect::Respond(request, response) => {
@@ -331,33 +371,56 @@ impl World {
                 temporary_channel_id,
                 output,
             } => {
-                let funding = Box::new(funding_transaction(output));
-                self.command(
-                    node,
-                    Command::FundChannel {
-                        peer,
-                        temporary_channel_id,
-                        funding,
-                    },
-                );
+                let funding = Box::new(channels::funding_transaction(output));
+                let command = Command::FundChannel {
+                    peer,
+                    temporary_channel_id,
+                    funding,
+                };
+                self.command(node, command);
             }
             Effect::BroadcastCommitment(channel) => self.checker.commitment_broadcast(node, channel),
         }
     }
 
-    /// A user confirms that it has handled all events up to `number`.
-    pub fn handle_events(&mut self, node: NodeIndex, number: quittance_journal::EventNumber) {
-        self.input(node, Input::EventHandled(number));
+    /// A user confirms that it has handled all events up to `number`. The driver refuses what it has not shown.
+    pub fn handle_events(&mut self, node: NodeIndex, number: EventNumber) {
+        if !self.is_up(node) {
+            return;
+        }
+        if self.nodes[node].last_shown < Some(number) {
+            self.nodes[node].user.refused.push(number);
+        } else {
+            self.input(node, Input::EventHandled(number));
+        }
     }
 
-    fn send(&mut self, node: NodeIndex, peer: &quittance_primitives::NodeId, outgoing: Outgoing) {
+    /// A user confirms all that it was shown.
+    pub fn handle_all_events(&mut self, node: NodeIndex) {
+        if let Some(last) = self.nodes[node].last_shown {
+            self.handle_events(node, last);
+        }
+    }
+
+    fn send(&mut self, node: NodeIndex, peer: &NodeId, outgoing: Outgoing) {
         if let Outgoing::Commitment(to_sign) = &outgoing {
-            self.checker.signed(to_sign.channel_id, &to_sign.contents);
+            self.checker.signed(node, to_sign.channel_id, &to_sign.contents);
         }
         let message = self.nodes[node].signer.complete(outgoing);
-        if let Message::UpdateFulfillHtlc(fulfil) = &message {
-            self.checker.preimage_left(fulfil.payment_preimage);
+        match &message {
+            Message::UpdateAddHtlc(add) => self.add_left(node, add.channel_id, add.id),
+            Message::UpdateFulfillHtlc(fulfil) => {
+                self.checker.preimage_left(fulfil.payment_preimage);
+                self.checker
+                    .removal_left(node, fulfil.channel_id, fulfil.id, message.encode());
+            }
+            Message::UpdateFailHtlc(fail) => self.fail_left(node, fail.channel_id, fail.id, message.encode()),
+            Message::UpdateFailMalformedHtlc(fail) => {
+                self.fail_left(node, fail.channel_id, fail.id, message.encode());
+            }
+            _ => {}
         }
+        self.nodes[node].sent.push(message.name());
         let peer = self.index_of(peer);
         if let Some(wire) = self.wires.get_mut(&(node, peer)) {
             let depth = self.depths.get(&node).copied().unwrap_or(0);
@@ -368,37 +431,89 @@ impl World {
         }
     }
 
+    fn add_left(&mut self, node: NodeIndex, channel: ChannelId, htlc: HtlcId) {
+        let channels = || {
+            self.nodes[node]
+                .process
+                .iter()
+                .flat_map(|process| process.manager.channels())
+        };
+        let offered = channels()
+            .find(|other| other.state().facts.channel_id == channel)
+            .and_then(|channel| channel.state().offered_htlc(htlc));
+        let Some(OfferedHtlc { source, terms, .. }) = offered else {
+            return;
+        };
+        let HtlcSource::Payment(part) = source else {
+            self.checker.sent_on(node);
+            return;
+        };
+        let is_alive =
+            |other: &&OfferedHtlc| !matches!(other.outcome, Some(Outcome::Failed(_) | Outcome::FailedOnChain));
+        let others = channels()
+            .flat_map(|channel| channel.state().unreleased_htlcs())
+            .filter(is_alive);
+        let in_flight = others.filter_map(|other| match &other.source {
+            HtlcSource::Payment(other) if other.payment_id == part.payment_id => Some(other.delivers.0),
+            HtlcSource::Payment(_) | HtlcSource::Forward(_) => None,
+        });
+        let in_flight = MilliSatoshi(in_flight.sum());
+        let (hash, total) = (terms.payment_hash, part.total);
+        self.checker.paid_for(node, hash, in_flight, total);
+    }
+
+    fn fail_left(&mut self, node: NodeIndex, channel: ChannelId, htlc: HtlcId, message: Vec<u8>) {
+        self.checker.removal_left(node, channel, htlc, message);
+        let process = self.nodes[node].process.as_ref();
+        let channels = process.into_iter().flat_map(|process| process.manager.channels());
+        let mut live = channels.flat_map(|other| other.state().commitments.offered.values());
+        let sent_on = live.any(|offered| {
+            matches!(&offered.source, HtlcSource::Forward(source) if (source.channel, source.htlc) == (channel, htlc))
+        });
+        if sent_on {
+            self.checker.failed_too_early(node, channel, htlc);
+        }
+    }
+
     /// Delivers the oldest message from one node to another, if there is one.
     pub fn deliver(&mut self, from: NodeIndex, to: NodeIndex) -> bool {
-        let Some(message) = self.wires.get_mut(&(from, to)).and_then(VecDeque::pop_front) else {
+        let Some(on_its_way) = self.wires.get_mut(&(from, to)).and_then(VecDeque::pop_front) else {
             return false;
         };
-        self.hand_over(from, to, &message);
-        self.pass(to);
+        let message = Message::decode(&on_its_way.bytes).expect("what an engine sends can be read");
+        let is_due = |cut: &Cut| (cut.from, cut.to, cut.message) == (from, to, message.name());
+        let cut = self.cut.take_if(|cut| is_due(cut));
+        if cut.is_some_and(|cut| cut.arrives == Arrives::No) {
+            self.tell(|_| format!("the wire is cut, and {} is lost", message.name()));
+            self.disconnect(from, to);
+            return true;
+        }
+        self.hand_over(from, to, message, on_its_way.depth);
+        if cut.is_some() {
+            self.tell(|_| "the wire is cut".to_owned());
+            self.disconnect(from, to);
+        }
         true
     }
 
     /// Delivers all that is on its way from one node to another, and syncs once for all of it, as a node does whose disk is slower than
     /// its network. Whether there was anything.
     pub fn deliver_together(&mut self, from: NodeIndex, to: NodeIndex) -> bool {
-        let messages = self.wires.get_mut(&(from, to)).map(std::mem::take).unwrap_or_default();
-        for message in &messages {
-            self.hand_over(from, to, message);
+        let count = self.wires.get(&(from, to)).map_or(0, VecDeque::len);
+        let waited = std::mem::replace(&mut self.nodes[to].syncs_wait, true);
+        for _ in 0..count {
+            self.deliver(from, to);
         }
-        self.pass(to);
-        !messages.is_empty()
+        self.nodes[to].syncs_wait = waited;
+        self.sync(to);
+        count > 0
     }
 
     /// Delivers together until every wire is empty. Returns how many syncs in a row `witness` rests on when `until` holds for the first
     /// time.
     pub fn settle_together(&mut self, witness: NodeIndex, until: impl Fn(&Self) -> bool) -> Option<u64> {
         let mut seen = None;
-        while let Some((from, to)) = self
-            .wires
-            .iter()
-            .find(|(_, wire)| !wire.is_empty())
-            .map(|(wire, _)| *wire)
-        {
+        while let Some((from, to)) = self.busy_wires().first().copied() {
             self.deliver_together(from, to);
             if seen.is_none() && until(self) {
                 seen = self.depths.get(&witness).copied();
@@ -409,34 +524,33 @@ impl World {
 
     /// Starts counting syncs anew.
     pub fn forget_syncs(&mut self) {
-        self.syncs.clear();
         self.depths.clear();
+        for node in &mut self.nodes {
+            node.syncs = 0;
+        }
     }
 
-    fn hand_over(&mut self, from: NodeIndex, to: NodeIndex, on_its_way: &OnItsWay) {
-        let message = Message::decode(&on_its_way.bytes).expect("what an engine sends can be read");
+    fn hand_over(&mut self, from: NodeIndex, to: NodeIndex, message: Message, depth: u64) {
         self.tell(|world| {
-            format!(
-                "{} -> {}: {}",
-                world.nodes[from].name,
-                world.nodes[to].name,
-                message.name()
-            )
+            let [from, to] = [from, to].map(|node| &world.nodes[node].name);
+            format!("{from} -> {to}: {}", message.name())
         });
-        let depth = self.depths.entry(to).or_default();
-        *depth = on_its_way.depth.max(*depth);
+        let rests_on = self.depths.entry(to).or_default();
+        *rests_on = depth.max(*rests_on);
         let peer = self.nodes[from].id();
         let Some(process) = &self.nodes[to].process else { return };
         let need = process.manager.needs(&peer, &message);
         let keys_id = process.manager.signer_keys_id(&peer, &message);
         let attached = self.nodes[to].signer.attach(need, keys_id, &message);
-        let entropy = self.random.bytes();
-        let input = Input::PeerMessage {
-            peer,
-            message: Box::new(message),
-            attached,
-        };
-        self.nodes[to].handle(input, self.now_ms, entropy);
+        let message = Box::new(message);
+        self.input(
+            to,
+            Input::PeerMessage {
+                peer,
+                message,
+                attached,
+            },
+        );
     }
 
     /// Delivers until every wire is empty.
@@ -462,12 +576,65 @@ impl World {
         panic!("the nodes never fall silent");
     }
 
-    /// Everything that died runs again, everyone who shares a channel is connected, and time passes until nothing happens any more.
+    /// The wires on which something is on its way.
+    pub fn busy_wires(&self) -> Vec<(NodeIndex, NodeIndex)> {
+        let busy = self.wires.iter().filter(|(_, wire)| !wire.is_empty());
+        busy.map(|(wire, _)| *wire).collect()
+    }
+
+    /// The name of the next message on a wire.
+    pub fn next_message(&self, from: NodeIndex, to: NodeIndex) -> Option<&'static str> {
+        let next = self.wires.get(&(from, to))?.front()?;
+        Some(
+            Message::decode(&next.bytes)
+                .expect("what an engine sends can be read")
+                .name(),
+        )
+    }
+
+    /// Delivers until the next message from one node to another is `name`, which stays on its way. Whether it is.
+    pub fn settle_until(&mut self, from: NodeIndex, to: NodeIndex, name: &str) -> bool {
+        for _ in 0..100_000 {
+            if self.next_message(from, to) == Some(name) {
+                return true;
+            }
+            // Other wires first, so that this one is not emptied while a cause of the message is still on its way.
+            let busy = self.busy_wires();
+            let Some(wire) = busy.iter().find(|wire| **wire != (from, to)).or(busy.first()) else {
+                return false;
+            };
+            self.deliver(wire.0, wire.1);
+        }
+        false
+    }
+
+    /// Disks are good, everything that died runs again, everyone who shares a channel is connected, and time passes until nothing
+    /// happens any more.
     pub fn recover(&mut self) {
+        self.cut = None;
         for node in 0..self.nodes.len() {
+            if self.nodes[node].is_disk_full {
+                // It stays full over two starts: the node must neither act nor lose anything by them.
+                for _ in 0..2 {
+                    self.start(node);
+                    self.input(node, Input::Tick);
+                }
+                self.nodes[node].empty_disk();
+            }
+            self.nodes[node].store.repair();
+            self.nodes[node].syncs_wait = false;
+            self.sync(node);
             self.start(node);
         }
+        self.reconnect();
+    }
+
+    /// Everyone runs and is connected to those with whom it shares a channel, and time passes until nothing happens any more.
+    pub fn reconnect(&mut self) {
         for _ in 0..3 {
+            for node in 0..self.nodes.len() {
+                self.start(node);
+            }
             for one in 0..self.nodes.len() {
                 for other in one + 1..self.nodes.len() {
                     if self.share_a_channel(one, other) {
@@ -480,7 +647,7 @@ impl World {
         }
     }
 
-    fn share_a_channel(&self, one: NodeIndex, other: NodeIndex) -> bool {
+    pub(crate) fn share_a_channel(&self, one: NodeIndex, other: NodeIndex) -> bool {
         let peer = self.nodes[other].id();
         let process = self.nodes[one].process.as_ref();
         process.is_some_and(|process| {
@@ -511,111 +678,6 @@ impl World {
         }
     }
 
-    /// An invoice of `payee`.
-    pub fn invoice(&mut self, payee: NodeIndex, amount: MilliSatoshi) -> NewInvoice {
-        let entropy = self.random.bytes();
-        let head = entropy[..16].try_into().expect("16 of 32 bytes");
-        self.nodes[payee]
-            .invoice_key()
-            .own_invoice(self.invoice_terms(amount), head)
-    }
-
-    /// A hold invoice of `payee`.
-    pub fn hold_invoice(
-        &self,
-        payee: NodeIndex,
-        amount: MilliSatoshi,
-        hash: quittance_primitives::PaymentHash,
-    ) -> NewInvoice {
-        self.nodes[payee]
-            .invoice_key()
-            .hold_invoice(self.invoice_terms(amount), hash)
-    }
-
-    fn invoice_terms(&self, amount: MilliSatoshi) -> InvoiceTerms {
-        let now_s = u32::try_from(self.now_ms / 1_000).expect("before 2106");
-        InvoiceTerms {
-            amount: Some(amount),
-            expires_at_s: now_s + 3_600,
-            min_final_cltv_expiry_delta: 30,
-        }
-    }
-
-    /// `payer` pays an invoice of `payee`, over `hints` if they share no channel. Returns the request.
-    pub fn pay(
-        &mut self,
-        payer: NodeIndex,
-        payee: NodeIndex,
-        id: PaymentId,
-        invoice: &NewInvoice,
-        amount: MilliSatoshi,
-        hints: Vec<Vec<HintHop>>,
-    ) -> RequestId {
-        let kind = PaymentKind {
-            payee: self.nodes[payee].id(),
-            for_payee: ForPayee {
-                payment_secret: Some(invoice.payment_secret),
-                total: amount,
-                metadata: None,
-                keysend_preimage: None,
-            },
-            min_final_cltv_expiry_delta: 30,
-            hints,
-            expires_at_ms: self.now_ms + 3_600_000,
-        };
-        let payment = NewPayment {
-            id,
-            payment_hash: invoice.payment_hash,
-            amount,
-            fee_limit: MilliSatoshi(amount.0 / 20 + 10_000),
-            kind,
-            attempts: 3,
-        };
-        self.command(payer, Command::SendPayment(Box::new(payment)))
-    }
-
-    /// Gives a node a command, with what its disk has about the payment that it names.
-    pub fn command(&mut self, node: NodeIndex, command: Command) -> RequestId {
-        self.requests += 1;
-        let request = RequestId(self.requests);
-        if let Some(process) = &self.nodes[node].process {
-            let finished = process.manager.wants(&command).and_then(|key| {
-                let frame = self.nodes[node].store.get(&key).expect("the disk can be read")?;
-                let record = quittance_journal::decode_record(&key, &frame, 1).expect("the record is whole");
-                Some(Box::new(
-                    quittance_records::Record::from_bytes(record.body).expect("the record is a payment"),
-                ))
-            });
-            self.input(
-                node,
-                Input::Command {
-                    request,
-                    command: Box::new(command),
-                    finished,
-                },
-            );
-        }
-        request
-    }
-
-    /// A hint to `to` over the channel from `from`.
-    pub fn hint(&self, from: NodeIndex, to: NodeIndex) -> HintHop {
-        let peer = self.nodes[to].id();
-        let process = self.nodes[from].process.as_ref().expect("it runs");
-        let channel = process
-            .manager
-            .channels()
-            .find(|channel| channel.state().facts.peer == peer);
-        let state = channel.expect("they share a channel").state();
-        HintHop {
-            node: self.nodes[from].id(),
-            short_channel_id: state.funding.expect("it is confirmed").short_channel_id,
-            fee_base: state.policy.fee_base,
-            fee_proportional_millionths: state.policy.fee_proportional_millionths,
-            cltv_expiry_delta: state.policy.cltv_expiry_delta.0,
-        }
-    }
-
     /// The last batch on a node's disk.
     pub fn lsn(&self, node: NodeIndex) -> Lsn {
         self.nodes[node].store.durable()
@@ -639,127 +701,12 @@ impl World {
         }
     }
 
-    fn index_of(&self, id: &quittance_primitives::NodeId) -> NodeIndex {
+    pub(crate) fn index_of(&self, id: &NodeId) -> NodeIndex {
         self.nodes
             .iter()
             .position(|node| node.id() == *id)
             .expect("every peer is a node of this world")
     }
-
-    #[allow(clippy::too_many_lines, reason = "one table of what a channel is")]
-    fn openings(&mut self, opener: NodeIndex, other: NodeIndex, setup: &ChannelSetup, number: u32) -> [Opening; 2] {
-        let keys_id = |node: NodeIndex| {
-            let mut id = [0x11; 32];
-            id[1..5].copy_from_slice(&number.to_be_bytes());
-            id[5] = u8::try_from(node).expect("few nodes");
-            id
-        };
-        let ends = [opener, other].map(|node| self.nodes[node].signer.new_channel(keys_id(node)).clone());
-        let mut txid = [7; 32];
-        txid[..4].copy_from_slice(&number.to_be_bytes());
-        let funding = OutPoint {
-            txid: Txid::from_byte_array(txid),
-            vout: 0,
-        };
-        let side = |end: usize| SideFacts {
-            keys: ends[end].keys.public_keys(),
-            dust_limit: Amount::from_sat(354),
-            max_htlc_value_in_flight: MilliSatoshi::from_sat(setup.capacity),
-            channel_reserve: setup.capacity / 100,
-            htlc_minimum: MilliSatoshi(1),
-            to_self_delay: ToSelfDelay(144),
-            max_accepted_htlcs: 483,
-            upfront_shutdown_script: None,
-        };
-        let opener_balance = MilliSatoshi(MilliSatoshi::from_sat(setup.capacity).0 - setup.pushed.0);
-        let facts = |own: usize| {
-            let by_side = |opener: MilliSatoshi, accepter| match own {
-                0 => BySide {
-                    local: opener,
-                    remote: accepter,
-                },
-                _ => BySide {
-                    local: accepter,
-                    remote: opener,
-                },
-            };
-            ChannelFacts {
-                channel_id: ChannelId::v1(funding),
-                peer: self.nodes[[other, opener][own]].id(),
-                opener: if own == 0 { Side::Local } else { Side::Remote },
-                channel_type: Features::empty()
-                    .requiring(Feature::StaticRemotekey)
-                    .requiring(Feature::Anchors),
-                format: setup.format,
-                announce: false,
-                funding,
-                capacity: setup.capacity,
-                sides: BySide {
-                    local: side(own),
-                    remote: side(1 - own),
-                },
-                initial_balance: by_side(opener_balance, setup.pushed),
-                initial_feerate: FeeratePerKw(1_000),
-                signer_keys_id: keys_id([opener, other][own]),
-                minimum_depth: BlockCount(3),
-                opened_at: BlockHeight(700_000),
-                funding_transaction: None,
-            }
-        };
-        let terms = facts(0).terms();
-        let first = |own: usize, broadcaster| {
-            let balances = facts(own).initial_balance;
-            let contents = CommitmentContents {
-                broadcaster,
-                number: CommitmentNumber(0),
-                per_commitment_point: ends[own].seed.point(CommitmentNumber(0)),
-                feerate: FeeratePerKw(1_000),
-                to_broadcaster: balances.local,
-                to_countersignatory: balances.remote,
-                htlcs: Vec::new(),
-            };
-            let commitment = CommitmentTransaction::build(&terms, &contents).expect("the opener can pay");
-            ends[1 - own].keys.countersign(&commitment).funding
-        };
-        let signatures = [first(0, Role::Opener), first(1, Role::Accepter)];
-        [0, 1].map(|own: usize| Opening {
-            facts: facts(own),
-            signature: signatures[own],
-            local_points: (
-                ends[own].seed.point(CommitmentNumber(0)),
-                ends[own].seed.point(CommitmentNumber(1)),
-            ),
-            remote_point: ends[1 - own].seed.point(CommitmentNumber(0)),
-            policy: ForwardingPolicy {
-                fee_base: MilliSatoshi(1_000),
-                fee_proportional_millionths: 100,
-                cltv_expiry_delta: CltvExpiryDelta(72),
-                htlc_minimum: MilliSatoshi(1),
-                htlc_maximum: MilliSatoshi::from_sat(setup.capacity),
-            },
-        })
-    }
-}
-
-/// What a wallet makes: a transaction with a signed segwit input that pays `output`.
-fn funding_transaction(output: TxOut) -> FundingTransaction {
-    let seed = bitcoin::hashes::sha256::Hash::hash(output.script_pubkey.as_bytes());
-    let input = TxIn {
-        previous_output: OutPoint {
-            txid: Txid::from_byte_array(seed.to_byte_array()),
-            vout: 0,
-        },
-        script_sig: ScriptBuf::new(),
-        sequence: Sequence::ENABLE_RBF_NO_LOCKTIME,
-        witness: Witness::from_slice(&[[1; 64]]),
-    };
-    let transaction = Transaction {
-        version: Version::TWO,
-        lock_time: LockTime::ZERO,
-        input: vec![input],
-        output: vec![output.clone()],
-    };
-    FundingTransaction::new(transaction, &[output]).expect("it pays the output")
 }
 
 fn pair(one: NodeIndex, other: NodeIndex) -> (NodeIndex, NodeIndex) {

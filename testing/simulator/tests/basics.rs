@@ -14,7 +14,7 @@ fn a_direct_payment_is_sent_and_claimed() {
     world.checker.assert_kept();
     assert!(matches!(
         world.checker.end_of(0, PaymentId([1; 32])),
-        Some(quittance_simulator::End::Sent(_))
+        Some(quittance_simulator::End::Sent { .. })
     ));
     assert_eq!((world.balance(0), world.balance(1)), (5_950_000_000, 4_050_000_000));
 }
@@ -32,7 +32,7 @@ fn a_payment_is_forwarded_for_a_fee() {
     world.checker.assert_kept();
     assert!(matches!(
         world.checker.end_of(0, PaymentId([1; 32])),
-        Some(quittance_simulator::End::Sent(_))
+        Some(quittance_simulator::End::Sent { .. })
     ));
     assert_eq!(world.balance(0), 5_949_994_000);
     assert_eq!(world.balance(1), 4_000_000_000 + 6_000_000_000 + 6_000);

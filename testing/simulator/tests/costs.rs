@@ -41,14 +41,15 @@ fn the_payer_learns_the_preimage_after_four_syncs_in_a_row() {
     assert_eq!(depth, Some(5));
     let last = world.nodes[0].user.shown.last().expect("it was told").number;
     world.handle_events(0, last);
-    println!("syncs: payer {}, payee {}", world.syncs[&0], world.syncs[&1]);
+    println!("syncs: payer {}, payee {}", world.nodes[0].syncs, world.nodes[1].syncs);
     println!(
         "record bytes: payer {}, payee {}",
         record_bytes(&world, 0, before[0]),
         record_bytes(&world, 1, before[1])
     );
     // The handling of the event included: the user of this world confirms it at once.
-    assert!(world.syncs[&0] <= 5 && world.syncs[&1] <= 5, "{:?}", world.syncs);
+    let syncs = [0, 1].map(|node: usize| world.nodes[node].syncs);
+    assert!(syncs.iter().all(|count| *count <= 5), "{syncs:?}");
     world.checker.assert_kept();
 }
 
@@ -66,7 +67,7 @@ fn a_forwarder_adds_four_syncs_in_a_row() {
     let depth = world.settle_together(0, knows_its_preimage).expect("it is paid");
     println!(
         "syncs in a row until the payer's own: {depth}; of each node: {:?}",
-        world.syncs
+        [0, 1, 2].map(|node: usize| world.nodes[node].syncs)
     );
     println!("record bytes of the forwarder: {}", record_bytes(&world, 1, before));
     assert!(depth <= 5 + 4, "{depth}");

@@ -5,7 +5,7 @@ use quittance_channel::FundingConfirmation;
 use quittance_journal::Lsn;
 use quittance_manager::{ChainEvent, Command, Input, NewChannel, Purpose};
 use quittance_primitives::{BlockHeight, FeeratePerKw, MilliSatoshi, PaymentId, ShortChannelId};
-use quittance_simulator::{CrashPlan, End, RowsAfterCrash, World};
+use quittance_simulator::{CrashPlan, End, Harm, RowsAfterCrash, World};
 use quittance_store::memory::Keep;
 
 fn open(world: &mut World) {
@@ -69,7 +69,7 @@ fn is_whole_or_never_was(world: &mut World) {
     world.pay(0, 1, PaymentId([5; 32]), &invoice, amount, Vec::new());
     world.settle();
     assert!(
-        matches!(world.checker.end_of(0, PaymentId([5; 32])), Some(End::Sent(_))),
+        matches!(world.checker.end_of(0, PaymentId([5; 32])), Some(End::Sent { .. })),
         "the channel is used"
     );
 }
@@ -98,11 +98,12 @@ fn an_opening_is_whole_or_never_was_at_every_crash_point() {
                     RowsAfterCrash::Lost,
                 ] {
                     let mut world = World::new(2, 7);
-                    world.plan = Some(CrashPlan {
+                    world.plans.push(CrashPlan {
                         node,
                         point,
-                        keep,
+                        harm: Harm::Dies(keep),
                         rows,
+                        starts_that_die: 0,
                     });
                     open(&mut world);
                     world.recover();

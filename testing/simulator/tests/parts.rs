@@ -3,7 +3,7 @@
 
 use quittance_manager::Event;
 use quittance_primitives::{MilliSatoshi, PaymentId};
-use quittance_simulator::{ChannelSetup, End, Schedule, World};
+use quittance_simulator::{ChannelSetup, Effort, End, Schedule, World};
 
 const ID: PaymentId = PaymentId([1; 32]);
 /// More than one channel holds: two parts, or three.
@@ -37,7 +37,7 @@ fn is_paid_whole_and_once(world: &mut World) {
         claimed.collect::<std::collections::BTreeSet<_>>()
     };
     match world.checker.end_of(0, ID) {
-        Some(End::Sent(_)) => {
+        Some(End::Sent { .. }) => {
             let claimed = claims(world);
             assert_eq!(claimed.len(), 1, "one claim, under one number");
             assert_eq!(
@@ -61,22 +61,12 @@ fn a_payment_of_two_parts_is_sent() {
 
 #[test]
 fn mpp_claim_is_all_or_nothing_at_every_crash_point() {
-    let schedule = Schedule {
-        node: 1,
-        build: two_channels,
-        script: pay,
-        end: is_paid_whole_and_once,
-    };
-    println!("{} runs", schedule.run_all());
+    let schedule = Schedule::new(two_channels(), &[1], pay, is_paid_whole_and_once);
+    println!("{:?}", schedule.run(Effort::TEST));
 }
 
 #[test]
 fn mpp_payer_pays_once_at_every_crash_point() {
-    let schedule = Schedule {
-        node: 0,
-        build: two_channels,
-        script: pay,
-        end: is_paid_whole_and_once,
-    };
-    println!("{} runs", schedule.run_all());
+    let schedule = Schedule::new(two_channels(), &[0], pay, is_paid_whole_and_once);
+    println!("{:?}", schedule.run(Effort::TEST));
 }

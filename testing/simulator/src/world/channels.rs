@@ -1,0 +1,198 @@
+//! Channels between the nodes of a world, opened and confirmed at once.
+
+use bitcoin::absolute::LockTime;
+use bitcoin::hashes::Hash;
+use bitcoin::transaction::Version;
+use bitcoin::{Amount, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Txid, Witness};
+use quittance_channel::opening::FundingTransaction;
+use quittance_channel::{
+    BySide, ChannelEffect, ChannelFacts, ForwardingPolicy, FundingConfirmation, Opening, Side, SideFacts,
+};
+use quittance_manager::{ChainEvent, Input};
+use quittance_primitives::{
+    BlockCount, BlockHeight, ChannelId, CltvExpiryDelta, CommitmentNumber, Feature, Features, FeeratePerKw,
+    MilliSatoshi, ShortChannelId, ToSelfDelay,
+};
+use quittance_transactions::{CommitmentContents, CommitmentFormat, CommitmentTransaction, Role};
+use quittance_wire::Message;
+
+use super::{NodeIndex, World};
+
+/// What a channel between two nodes is to be.
+#[derive(Clone, Copy, Debug)]
+pub struct ChannelSetup {
+    /// What it holds.
+    pub capacity: Amount,
+    /// What of it is the second node's, in msat.
+    pub pushed: MilliSatoshi,
+    /// How its commitments are built.
+    pub format: CommitmentFormat,
+}
+
+impl Default for ChannelSetup {
+    fn default() -> Self {
+        Self {
+            capacity: Amount::from_sat(10_000_000),
+            pushed: MilliSatoshi(4_000_000_000),
+            format: CommitmentFormat::Anchors,
+        }
+    }
+}
+
+impl World {
+    /// Opens a confirmed channel between two nodes that are connected.
+    pub fn open_channel(&mut self, opener: NodeIndex, other: NodeIndex, setup: &ChannelSetup) -> ChannelId {
+        self.connect(opener, other);
+        self.channels += 1;
+        let number = self.channels;
+        let openings = self.openings(opener, other, setup, number);
+        let id = openings[0].facts.channel_id;
+        for (node, opening) in [opener, other].into_iter().zip(&openings) {
+            self.nodes[node].balance_at_first += opening.facts.initial_balance.local.0;
+        }
+        for (node, opening) in [opener, other].into_iter().zip(openings) {
+            let effect = Box::new(ChannelEffect::Send(Box::new(Message::from(quittance_wire::Pong {
+                ignored: Vec::new(),
+            }))));
+            let opening = Box::new(opening);
+            self.input(
+                node,
+                Input::ChannelOpened {
+                    opening,
+                    features: Features::empty(),
+                    effect,
+                },
+            );
+        }
+        let height = BlockHeight(700_001);
+        let short_channel_id = ShortChannelId::new(height, number, 0).expect("in range");
+        for node in [opener, other] {
+            let confirmation = FundingConfirmation {
+                height,
+                short_channel_id,
+            };
+            self.input(node, Input::Chain(ChainEvent::FundingConfirmed(id, confirmation)));
+            self.input(node, Input::Chain(ChainEvent::Tip(self.tip)));
+        }
+        self.settle();
+        id
+    }
+
+    #[allow(
+        clippy::too_many_lines,
+        reason = "both ends' facts, which say the same from two sides"
+    )]
+    fn openings(&mut self, opener: NodeIndex, other: NodeIndex, setup: &ChannelSetup, number: u32) -> [Opening; 2] {
+        let keys_id = |node: NodeIndex| {
+            let mut id = [0x11; 32];
+            id[1..5].copy_from_slice(&number.to_be_bytes());
+            id[5] = u8::try_from(node).expect("few nodes");
+            id
+        };
+        let ends = [opener, other].map(|node| self.nodes[node].signer.new_channel(keys_id(node)).clone());
+        let mut txid = [7; 32];
+        txid[..4].copy_from_slice(&number.to_be_bytes());
+        let funding = OutPoint {
+            txid: Txid::from_byte_array(txid),
+            vout: 0,
+        };
+        let side = |end: usize| SideFacts {
+            keys: ends[end].keys.public_keys(),
+            dust_limit: Amount::from_sat(354),
+            max_htlc_value_in_flight: MilliSatoshi::from_sat(setup.capacity),
+            channel_reserve: setup.capacity / 100,
+            htlc_minimum: MilliSatoshi(1),
+            to_self_delay: ToSelfDelay(144),
+            max_accepted_htlcs: 483,
+            upfront_shutdown_script: None,
+        };
+        let opener_balance = MilliSatoshi(MilliSatoshi::from_sat(setup.capacity).0 - setup.pushed.0);
+        let facts = |own: usize| {
+            let by_side = |opener: MilliSatoshi, accepter| match own {
+                0 => BySide {
+                    local: opener,
+                    remote: accepter,
+                },
+                _ => BySide {
+                    local: accepter,
+                    remote: opener,
+                },
+            };
+            ChannelFacts {
+                channel_id: ChannelId::v1(funding),
+                peer: self.nodes[[other, opener][own]].id(),
+                opener: if own == 0 { Side::Local } else { Side::Remote },
+                channel_type: Features::empty()
+                    .requiring(Feature::StaticRemotekey)
+                    .requiring(Feature::Anchors),
+                format: setup.format,
+                announce: false,
+                funding,
+                capacity: setup.capacity,
+                sides: BySide {
+                    local: side(own),
+                    remote: side(1 - own),
+                },
+                initial_balance: by_side(opener_balance, setup.pushed),
+                initial_feerate: FeeratePerKw(1_000),
+                signer_keys_id: keys_id([opener, other][own]),
+                minimum_depth: BlockCount(3),
+                opened_at: BlockHeight(700_000),
+                funding_transaction: None,
+            }
+        };
+        let terms = facts(0).terms();
+        let first = |own: usize, broadcaster| {
+            let balances = facts(own).initial_balance;
+            let contents = CommitmentContents {
+                broadcaster,
+                number: CommitmentNumber(0),
+                per_commitment_point: ends[own].seed.point(CommitmentNumber(0)),
+                feerate: FeeratePerKw(1_000),
+                to_broadcaster: balances.local,
+                to_countersignatory: balances.remote,
+                htlcs: Vec::new(),
+            };
+            let commitment = CommitmentTransaction::build(&terms, &contents).expect("the opener can pay");
+            ends[1 - own].keys.countersign(&commitment).funding
+        };
+        let signatures = [first(0, Role::Opener), first(1, Role::Accepter)];
+        [0, 1].map(|own: usize| Opening {
+            facts: facts(own),
+            signature: signatures[own],
+            local_points: (
+                ends[own].seed.point(CommitmentNumber(0)),
+                ends[own].seed.point(CommitmentNumber(1)),
+            ),
+            remote_point: ends[1 - own].seed.point(CommitmentNumber(0)),
+            policy: ForwardingPolicy {
+                fee_base: MilliSatoshi(1_000),
+                fee_proportional_millionths: 100,
+                cltv_expiry_delta: CltvExpiryDelta(72),
+                htlc_minimum: MilliSatoshi(1),
+                htlc_maximum: MilliSatoshi::from_sat(setup.capacity),
+            },
+        })
+    }
+}
+
+/// What a wallet makes: a transaction with a signed segwit input that pays `output`.
+pub(super) fn funding_transaction(output: TxOut) -> FundingTransaction {
+    let seed = bitcoin::hashes::sha256::Hash::hash(output.script_pubkey.as_bytes());
+    let input = TxIn {
+        previous_output: OutPoint {
+            txid: Txid::from_byte_array(seed.to_byte_array()),
+            vout: 0,
+        },
+        script_sig: ScriptBuf::new(),
+        sequence: Sequence::ENABLE_RBF_NO_LOCKTIME,
+        witness: Witness::from_slice(&[[1; 64]]),
+    };
+    let transaction = Transaction {
+        version: Version::TWO,
+        lock_time: LockTime::ZERO,
+        input: vec![input],
+        output: vec![output.clone()],
+    };
+    FundingTransaction::new(transaction, &[output]).expect("it pays the output")
+}
