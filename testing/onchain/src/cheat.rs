@@ -100,6 +100,13 @@ impl RevokedCommitment {
         values.filter(|value| *value < Amount::from_sat(1_200)).sum()
     }
 
+    /// The balance of the one who does not own the commitment.
+    pub fn balance_of_the_other(&self) -> Amount {
+        let outputs = self.commitment.outputs();
+        let theirs = outputs.filter(|output| output.role == OutputRole::ToCountersignatory);
+        theirs.map(|output| output.value).sum()
+    }
+
     /// What all second stages leave to miners.
     pub fn second_stage_fees(&self) -> Amount {
         let outputs = self.commitment.htlc_outputs().iter();

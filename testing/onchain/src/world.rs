@@ -174,6 +174,15 @@ impl World {
         sum
     }
 
+    /// What `who` paid for claims that pay for themselves and are confirmed.
+    pub fn fees_paid(&self, who: Who) -> Amount {
+        let confirmed = self
+            .paid
+            .iter()
+            .filter(|(txid, (payer, _))| *payer == who && self.chain.confirmed_at(txid).is_some());
+        confirmed.map(|(_, (_, fee))| *fee).sum()
+    }
+
     /// What became of an HTLC that `who` offered, and whether that is final.
     pub fn outcome(&mut self, who: Who, id: HtlcId) -> (Option<Outcome>, bool) {
         let htlc = self.pair.end(who).channel.state().offered_htlc(id);

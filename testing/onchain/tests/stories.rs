@@ -1,0 +1,371 @@
+//! What the matrix does not hold: closes by agreement, lost state, another closing after a reorganisation, fees, deadlines,
+//! balances, and the end.
+
+use bitcoin::{Amount, FeeRate, Transaction};
+use quittance_channel::{ForceCloseReason, Outcome};
+use quittance_monitor::{
+    BalanceKind, Block, ClaimReason, Closing, Fact, FeeEstimates, Holder, NotNext, Tip, close_due,
+};
+use quittance_onchain_tests::pair::{Setup, Who, fulfilled, preimage_of};
+use quittance_onchain_tests::{RevokedCommitment, World};
+use quittance_primitives::{BlockCount, BlockHeight, CommitmentNumber, FeeratePerKw, MilliSatoshi, ToSelfDelay};
+use quittance_regtest::{Chain, MineOptions};
+use quittance_transactions::CommitmentFormat;
+
+fn setup() -> Setup {
+    Setup {
+        to_self_delay: ToSelfDelay(10),
+        ..Setup::default()
+    }
+}
+
+fn closing(world: &World, who: Who) -> Option<Closing> {
+    let replica = world.replica(who);
+    replica.monitor.closing(&replica.state)
+}
+
+#[test]
+fn a_close_by_agreement_is_broadcast_until_it_confirms_and_leaves_nothing_to_claim() {
+    let mut world = World::new(&setup());
+    world.pair.close(Who::Alice);
+    world.pair.settle();
+    world.run(2);
+    for who in Who::BOTH {
+        assert_eq!(closing(&world, who), Some(Closing::Mutual));
+        let replica = world.replica(who);
+        assert_eq!(replica.monitor.claims(&replica.state), []);
+        assert_eq!(replica.facts(), []);
+        assert!(!replica.monitor.is_finished(&replica.state));
+    }
+    world.run(100);
+    for who in Who::BOTH {
+        let replica = world.replica(who);
+        assert!(
+            replica.monitor.is_finished(&replica.state),
+            "100 blocks later it is forgotten"
+        );
+    }
+    assert_eq!(world.refused, []);
+}
+
+#[test]
+fn who_lost_state_saves_its_balance_and_never_broadcasts() {
+    let mut world = World::new(&setup());
+    let mut old = world.replica(Who::Alice).clone();
+    world.offer(Who::Alice, MilliSatoshi(500_000_000), 1, 30);
+    world.pair.settle();
+    let id = quittance_primitives::HtlcId(0);
+    world.pair.bob.remove(id, fulfilled(1)).expect("it is there");
+    world.pair.settle();
+    world.down.push(Who::Alice);
+    world.force_close(Who::Bob);
+    world.run(2);
+    // Alice has what the log said before the payment.
+    old.follow(&world.chain);
+    assert_eq!(
+        old.monitor.closing(&old.state),
+        Some(Closing::StateLost(CommitmentNumber(2)))
+    );
+    assert_eq!(old.facts(), [Fact::FellBehind]);
+    let claims = old.monitor.claims(&old.state);
+    let reasons: Vec<_> = claims
+        .iter()
+        .map(|claim| (claim.reason, claim.input.output.value))
+        .collect();
+    let balance = Amount::from_sat(6_000_000 - 500_000 - 1_124 - 660);
+    assert!(reasons.contains(&(ClaimReason::Balance, balance)), "{reasons:?}");
+    world
+        .chain
+        .mine(&MineOptions::blocks(20))
+        .expect("the mempool is valid");
+    old.follow(&world.chain);
+    assert_eq!(
+        old.facts(),
+        [Fact::FellBehind],
+        "no outcome follows from what is not understood"
+    );
+}
+
+#[test]
+fn after_a_reorganisation_another_commitment_closes_the_channel() {
+    let mut world = World::new(&setup());
+    let id = world.offer(Who::Bob, MilliSatoshi(50_000_000), 1, 40);
+    world.pair.settle();
+    let bobs: Transaction = RevokedCommitment::held_by(&mut world, Who::Bob).transaction;
+    world.force_close(Who::Alice);
+    world.run(4);
+    assert_eq!(closing(&world, Who::Alice), Some(Closing::Ours(CommitmentNumber(1))));
+    world
+        .chain
+        .reorg(BlockCount(4), &MineOptions::empty(5).including([bobs]))
+        .expect("it was signed");
+    world.learn(Who::Alice, id, preimage_of(1));
+    world.run(30);
+    assert_eq!(
+        closing(&world, Who::Alice),
+        Some(Closing::Peers(Holder::Latest, CommitmentNumber(1)))
+    );
+    assert_eq!(
+        world.outcome(Who::Bob, id),
+        (Some(Outcome::Fulfilled(preimage_of(1))), true)
+    );
+    assert_eq!(
+        world.gross(Who::Alice),
+        Amount::from_sat(6_000_000 - 1_124 - 172 - 660 + 50_000)
+    );
+    assert_eq!(world.gross(Who::Bob), Amount::from_sat(4_000_000 - 50_000));
+}
+
+#[test]
+fn a_claim_is_raised_until_it_confirms_before_its_deadline_and_keeps_to_its_budget() {
+    let mut world = World::new(&setup());
+    let id = world.offer(Who::Bob, MilliSatoshi(50_000_000), 1, 60);
+    world.pair.settle();
+    world.force_close(Who::Bob);
+    world.run(2);
+    let expiry = world.pair.alice.channel.state().commitments.received[&id]
+        .terms
+        .cltv_expiry
+        .0;
+    world.learn(Who::Alice, id, preimage_of(1));
+    // Blocks are full of what pays 40 sat/vB, and the estimates know nothing of it.
+    let full = MineOptions::at_least(1, FeeRate::from_sat_per_vb(40).expect("small"));
+    let paid = loop {
+        world.act();
+        world.chain.mine(&full).expect("the mempool is valid");
+        world.act();
+        if let (Some(Outcome::Fulfilled(_)), _) = world.outcome(Who::Bob, id) {
+            break world.chain.tip().height.0;
+        }
+        assert!(world.chain.tip().height.0 < expiry, "the claim came too late");
+    };
+    assert!(paid < expiry);
+    assert_eq!(world.refused, [], "every raise replaced what was there");
+    let fee = world.fees_paid(Who::Alice);
+    assert!(
+        fee <= Amount::from_sat(25_000 + 2_000),
+        "half of what is at stake: {fee}"
+    );
+}
+
+#[test]
+fn a_commitment_that_pays_too_little_is_brought_in_by_its_child() {
+    for format in [CommitmentFormat::Anchors, CommitmentFormat::ZeroFee] {
+        let mut world = World::new(&setup().with_format(format));
+        let id = world.offer(Who::Alice, MilliSatoshi(50_000_000), 1, 20);
+        world.pair.settle();
+        world.estimates = FeeEstimates::flat(FeeratePerKw(5_000));
+        world.force_close(Who::Alice);
+        world.act();
+        let options = MineOptions::at_least(1, FeeRate::from_sat_per_kwu(4_900));
+        world.chain.mine(&options).expect("the mempool is valid");
+        world.act();
+        assert_eq!(
+            closing(&world, Who::Alice),
+            Some(Closing::Ours(CommitmentNumber(1))),
+            "{format:?}"
+        );
+        // The second stage needs a coin, too.
+        for _ in 0..40 {
+            world.act();
+            world.chain.mine(&options).expect("the mempool is valid");
+        }
+        world.act();
+        assert_eq!(
+            world.outcome(Who::Alice, id),
+            (Some(Outcome::FailedOnChain), true),
+            "{format:?}"
+        );
+        assert_eq!(world.refused, [], "{format:?}");
+    }
+}
+
+#[test]
+fn anchors_that_nobody_used_are_swept_once_they_are_worth_it() {
+    let mut world = World::new(&setup());
+    world.force_close(Who::Alice);
+    world.run(12);
+    world.estimates = FeeEstimates::flat(FeeratePerKw::FLOOR);
+    world.down.push(Who::Bob);
+    world.run(10);
+    assert_eq!(
+        world.gross(Who::Alice),
+        Amount::from_sat(6_000_000 - 1_124),
+        "both anchors are in it"
+    );
+}
+
+#[test]
+fn a_channel_is_closed_in_time_for_its_htlcs_and_not_before() {
+    let mut world = World::new(&setup());
+    let tip = world.chain.tip().height.0;
+    let ours = world.offer(Who::Alice, MilliSatoshi(50_000_000), 1, 50);
+    let theirs = world.offer(Who::Bob, MilliSatoshi(50_000_000), 2, 60);
+    world.pair.settle();
+    let due = |world: &World, height: u32| close_due(world.pair.alice.channel.state(), BlockHeight(height));
+    assert_eq!(due(&world, tip + 51), None);
+    assert_eq!(due(&world, tip + 52), Some(ForceCloseReason::HtlcDeadline(ours)));
+    // Without the preimage the peer's HTLC is the peer's problem. With it, it must be claimed before it expires.
+    world.pair.alice.remove(theirs, fulfilled(2)).expect("it is there");
+    assert_eq!(due(&world, tip + 41), None);
+    assert_eq!(due(&world, tip + 42), Some(ForceCloseReason::HtlcDeadline(theirs)));
+    world.force_close(Who::Alice);
+    assert_eq!(due(&world, tip + 60), None, "it is closed already");
+}
+
+#[test]
+fn the_user_sees_what_is_pending_until_when_and_why() {
+    let mut world = World::new(&setup());
+    let ours = world.offer(Who::Alice, MilliSatoshi(50_000_000), 1, 50);
+    let theirs = world.offer(Who::Bob, MilliSatoshi(70_000_000), 2, 60);
+    world.pair.settle();
+    let expires = world.chain.tip().height.0 + 50;
+    let balances = |world: &World| {
+        let replica = world.replica(Who::Alice);
+        replica.monitor.balances(&replica.state)
+    };
+    world.act();
+    let to_local = Amount::from_sat(6_000_000 - 50_000 - 1_124 - 2 * 172 - 660);
+    let of = |balances: Vec<quittance_monitor::ClaimableBalance>| -> Vec<_> {
+        balances
+            .into_iter()
+            .map(|balance| (balance.amount, balance.kind))
+            .collect()
+    };
+    assert_eq!(of(balances(&world)), [(to_local, BalanceKind::OnClose)]);
+    world.force_close(Who::Alice);
+    world.run(1);
+    let closed = world.chain.tip().height.0;
+    let seen = of(balances(&world));
+    let wait = BalanceKind::Waiting {
+        from: BlockHeight(closed + 10),
+    };
+    let timeout = BalanceKind::Contested {
+        reason: ClaimReason::Timeout(ours),
+        from: BlockHeight(expires + 1),
+        until: Some(BlockHeight(expires + 36)),
+    };
+    let unknown = BalanceKind::IfPreimage {
+        id: theirs,
+        expires_at: BlockHeight(expires + 10),
+    };
+    assert_eq!(seen.len(), 3, "{seen:?}");
+    for expected in [
+        (to_local, wait),
+        (Amount::from_sat(50_000), timeout),
+        (Amount::from_sat(70_000), unknown),
+    ] {
+        assert!(seen.contains(&expected), "{expected:?} in {seen:?}");
+    }
+}
+
+#[test]
+fn a_block_that_does_not_follow_is_refused_and_one_that_was_read_changes_nothing() {
+    let mut world = World::new(&setup());
+    world.force_close(Who::Alice);
+    world.run(3);
+    let replica = world.replica(Who::Bob).clone();
+    let tip: Tip = replica.monitor.tip();
+    let before = replica.monitor.clone();
+    let mut monitor = replica.monitor;
+    let block = world.chain.block(&tip.hash).expect("it is there");
+    let again = Block {
+        height: tip.height,
+        hash: tip.hash,
+        previous: block.header.prev_blockhash,
+        transactions: &block.txdata.iter().collect::<Vec<_>>(),
+    };
+    assert!(monitor.connect(&replica.state, &again).is_ok());
+    assert_eq!(monitor, before);
+    world
+        .chain
+        .mine(&MineOptions::empty(2))
+        .expect("empty blocks are valid");
+    let hash = world.chain.tip().hash;
+    let skipped = world.chain.block(&hash).expect("it is there");
+    let gap = Block {
+        height: world.chain.tip().height,
+        hash,
+        previous: skipped.header.prev_blockhash,
+        transactions: &[],
+    };
+    let refused = NotNext { tip, got: gap.height };
+    assert_eq!(monitor.connect(&replica.state, &gap), Err(refused));
+    assert_eq!(monitor, before);
+}
+
+#[test]
+fn a_failure_is_told_at_six_confirmations_and_a_preimage_at_one() {
+    let mut world = World::new(&setup());
+    let dust = world.offer(Who::Alice, MilliSatoshi(300_000), 1, 40);
+    let paid = world.offer(Who::Alice, MilliSatoshi(50_000_000), 2, 40);
+    let expired = world.offer(Who::Alice, MilliSatoshi(60_000_000), 3, 12);
+    world.pair.settle();
+    world.learn(Who::Bob, paid, preimage_of(2));
+    world.force_close(Who::Alice);
+    let expiry = world.chain.tip().height.0 + 12;
+    // The block after the next holds Bob's claim; the block after the expiry holds Alice's.
+    let (closed, claimed, timed_out) = (
+        world.chain.tip().height.0 + 1,
+        world.chain.tip().height.0 + 2,
+        expiry + 1,
+    );
+    while world.chain.tip().height.0 < timed_out + 7 {
+        world.run(1);
+        let tip = world.chain.tip().height.0;
+        let failed = |at: u32| (tip >= at + 5).then_some(Outcome::FailedOnChain);
+        assert_eq!(
+            world.outcome(Who::Alice, dust),
+            (failed(closed), tip >= closed + 5),
+            "at {tip}"
+        );
+        let fulfilled = (tip >= claimed).then_some(Outcome::Fulfilled(preimage_of(2)));
+        assert_eq!(
+            world.outcome(Who::Alice, paid),
+            (fulfilled, tip >= claimed + 5),
+            "at {tip}"
+        );
+        assert_eq!(
+            world.outcome(Who::Alice, expired),
+            (failed(timed_out), tip >= timed_out + 5),
+            "at {tip}"
+        );
+    }
+}
+
+#[test]
+fn a_penalty_for_many_outputs_comes_apart_when_time_runs_out_and_each_part_confirms_by_itself() {
+    for format in [
+        CommitmentFormat::StaticRemotekey,
+        CommitmentFormat::Anchors,
+        CommitmentFormat::ZeroFee,
+    ] {
+        let mut world = World::new(&Setup {
+            to_self_delay: ToSelfDelay(30),
+            ..Setup::default().with_format(format)
+        });
+        for preimage in 1..=4 {
+            world.offer(Who::Bob, MilliSatoshi(u64::from(preimage) * 30_000_000), preimage, 200);
+        }
+        world.pair.settle();
+        let old = RevokedCommitment::held_by(&mut world, Who::Bob);
+        world.offer(Who::Bob, MilliSatoshi(1_000_000_000), 9, 200);
+        world.pair.settle();
+        world.down.push(Who::Bob);
+        world
+            .chain
+            .mine(&MineOptions::empty(1).including([old.transaction.clone()]))
+            .expect("it was signed");
+        let deadline = world.chain.tip().height.0 + 30;
+        let full = MineOptions::at_least(1, FeeRate::from_sat_per_vb(40).expect("small"));
+        for _ in 0..29 {
+            world.act();
+            world.chain.mine(&full).expect("the mempool is valid");
+        }
+        assert!(world.chain.tip().height.0 < deadline);
+        assert_eq!(world.refused, [], "{format:?}");
+        // Her own balance can wait for cheaper blocks.
+        let penalties = old.value_without_anchors() - old.balance_of_the_other();
+        assert!(world.gross(Who::Alice) >= penalties, "{format:?}");
+    }
+}
