@@ -51,20 +51,22 @@ fn a_close_by_agreement_is_broadcast_until_it_confirms_and_leaves_nothing_to_cla
 #[test]
 fn who_lost_state_saves_its_balance_and_never_broadcasts() {
     let mut world = World::new(&setup());
-    let mut old = world.replica(Who::Alice).clone();
-    world.offer(Who::Alice, MilliSatoshi(500_000_000), 1, 30);
+    // Alice's copy of the log ends while one payment is on its way, before another is made.
+    let on_its_way = world.offer(Who::Alice, MilliSatoshi(40_000_000), 2, 30);
     world.pair.settle();
-    let id = quittance_primitives::HtlcId(0);
+    world.act();
+    let mut old = world.replica(Who::Alice).clone();
+    let id = world.offer(Who::Alice, MilliSatoshi(500_000_000), 1, 30);
+    world.pair.settle();
     world.pair.bob.remove(id, fulfilled(1)).expect("it is there");
     world.pair.settle();
     world.down.push(Who::Alice);
     world.force_close(Who::Bob);
     world.run(2);
-    // Alice has what the log said before the payment.
     old.follow(&world.chain);
     assert_eq!(
         old.monitor.closing(&old.state),
-        Some(Closing::StateLost(CommitmentNumber(2)))
+        Some(Closing::StateLost(CommitmentNumber(3)))
     );
     assert_eq!(old.facts(), [Fact::FellBehind]);
     let claims = old.monitor.claims(&old.state);
@@ -72,13 +74,14 @@ fn who_lost_state_saves_its_balance_and_never_broadcasts() {
         .iter()
         .map(|claim| (claim.reason, claim.input.output.value))
         .collect();
-    let balance = Amount::from_sat(6_000_000 - 500_000 - 1_124 - 660);
+    let balance = Amount::from_sat(6_000_000 - 40_000 - 500_000 - 1_124 - 172 - 660);
     assert!(reasons.contains(&(ClaimReason::Balance, balance)), "{reasons:?}");
     world
         .chain
         .mine(&MineOptions::blocks(20))
         .expect("the mempool is valid");
     old.follow(&world.chain);
+    assert!(old.state.commitments.offered.contains_key(&on_its_way));
     assert_eq!(
         old.facts(),
         [Fact::FellBehind],

@@ -85,7 +85,7 @@ fn closing(
                 child,
             }]
         }
-        // I-4: what may be revoked is never broadcast.
+        // I-8: what may be revoked is never broadcast.
         Phase::FellBehind | Phase::AwaitingReady(_) | Phase::Normal | Phase::ShuttingDown(_) | Phase::Abandoned(_) => {
             Vec::new()
         }
