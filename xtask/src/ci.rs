@@ -65,7 +65,7 @@ const CHECKS: [Check; 8] = [
     },
     Check {
         name: "fuzz",
-        budget_minutes: 6,
+        budget_minutes: 8,
         run: || fuzz::run(&fuzz::Options::smoke()).into(),
     },
     Check {
