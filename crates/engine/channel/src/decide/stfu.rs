@@ -78,10 +78,6 @@ impl Channel {
     /// Sends the `stfu` that we want or owe, once none of our updates is pending for either side.
     pub(crate) fn decide_due_stfu(&self, context: &Context<'_>) -> Option<Decision> {
         let session = self.session()?;
-        let state = self.state();
-        if !state.phase.is_operating() || state.commitments.has_pending_updates_of(Side::Local) {
-            return None;
-        }
         let since_ms = context.now_ms;
         let (initiator, next) = match session.quiescence {
             Quiescence::Off | Quiescence::AwaitingPeer { .. } | Quiescence::Quiet { .. } => return None,
@@ -91,6 +87,10 @@ impl Channel {
                 (initiator, Quiescence::Quiet { initiator, since_ms })
             }
         };
+        let state = self.state();
+        if !state.phase.is_operating() || state.commitments.has_pending_updates_of(Side::Local) {
+            return None;
+        }
         let message = Stfu {
             channel_id: state.facts.channel_id,
             initiator: u8::from(initiator == Side::Local),
