@@ -210,6 +210,12 @@ impl ChannelState {
     /// An outcome leaves with its HTLC. On a closed channel the HTLC stays, since the confirmed commitment is made from it.
     fn release_outcome(&mut self, id: HtlcId) {
         match self.commitments.offered.get_mut(&id) {
+            #[cfg(feature = "mutants")]
+            Some(htlc)
+                if quittance_journal::mutant::is_on(quittance_journal::mutant::Mutant::OutcomeReleasedOnHandling) =>
+            {
+                (htlc.outcome, htlc.report, htlc.acknowledged) = (None, None, false);
+            }
             Some(htlc) => htlc.on_chain = OnChain::Released,
             None => {
                 self.gone.remove(&id).expect("an outcome is released once");
