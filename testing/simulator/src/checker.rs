@@ -28,6 +28,10 @@ pub struct Checker {
     told: BTreeMap<(usize, EventNumber), Event>,
     /// The last number that each node's user was shown since the process started.
     last_shown: BTreeMap<usize, EventNumber>,
+    /// Events that were shown, that no loss of rows may take away, and that the user has not confirmed.
+    owed: BTreeMap<usize, BTreeSet<EventNumber>>,
+    /// What each node's user was shown since the process started.
+    shown_since_start: BTreeMap<usize, BTreeSet<EventNumber>>,
     /// The last number that each node's user has a confirmation for.
     confirmed: BTreeMap<usize, EventNumber>,
     /// How each payment ended, as its user was told first.
@@ -96,6 +100,47 @@ impl Checker {
             self.violated("G8", format!("event {} was {earlier:?} and is now {event:?}", number.0));
         }
         self.told(node, *number, event);
+        self.shown_since_start.entry(node).or_default().insert(*number);
+        self.missed_before(node, *number);
+        let survives = match event {
+            Event::PaymentSent { .. } | Event::PaymentClaimed { .. } => true,
+            Event::PaymentFailed { payment_hash, .. } => self.has_paid_for(node, *payment_hash),
+            Event::PaymentClaimable { .. }
+            | Event::PaymentForwarded { .. }
+            | Event::ChannelReady(_)
+            | Event::ChannelClosed(..) => false,
+        };
+        if survives {
+            self.owed.entry(node).or_default().insert(*number);
+        }
+    }
+
+    /// Delivery goes on at `number`: what came before it and was never confirmed should have come again.
+    fn missed_before(&mut self, node: usize, number: EventNumber) {
+        let owed = self.owed.get(&node).into_iter().flatten();
+        let shown = self.shown_since_start.get(&node);
+        let is_missed = |owed: &&EventNumber| **owed < number && shown.is_none_or(|shown| !shown.contains(*owed));
+        let missed: Vec<_> = owed.filter(is_missed).copied().collect();
+        for number in missed {
+            self.violated(
+                "G8",
+                format!("event {} was never handled, and does not come again", number.0),
+            );
+        }
+    }
+
+    /// A user says that it has handled everything up to `number`.
+    pub fn acknowledging(&mut self, node: usize, number: EventNumber) {
+        if let Some(owed) = self.owed.get_mut(&node) {
+            owed.retain(|event| *event > number);
+        }
+    }
+
+    /// The end of a run, in which every user confirmed all that it was shown.
+    pub fn nothing_is_owed(&mut self, node: usize) {
+        if !self.excused.contains(&node) {
+            self.missed_before(node, EventNumber(u64::MAX));
+        }
     }
 
     /// What an event says, against what is true.
@@ -204,6 +249,14 @@ impl Checker {
         self.paid_for.contains(&(node, hash))
     }
 
+    /// A user is told that a payment failed, and an HTLC of it is still in a commitment.
+    pub fn failed_alive(&mut self, node: usize, payment: PaymentId) {
+        self.violated(
+            "G1",
+            format!("node {node} is told that {payment} failed, and can still pay it"),
+        );
+    }
+
     /// A forwarder fails an HTLC although what it sent on for it can still be claimed.
     pub fn failed_too_early(&mut self, node: usize, channel: ChannelId, htlc: HtlcId) {
         self.violated(
@@ -221,6 +274,7 @@ impl Checker {
     /// A node's process has started: delivery begins anew at the first event that is not confirmed.
     pub fn started(&mut self, node: usize) {
         self.last_shown.remove(&node);
+        self.shown_since_start.remove(&node);
     }
 
     /// A signature for a commitment of the peer's left.

@@ -373,9 +373,12 @@ impl Sweep {
         match self.random.below(3) {
             0 if !ids.is_empty() => {
                 let id = ids[self.pick(ids.len())];
-                // A caller that was told of the end does not ask again.
-                let payer = self.world.requested[&id].payer;
-                if self.world.checker.end_of(payer, id).is_none() {
+                // One that failed without an HTLC, and whose row is lost, may be made anew: its caller knows that it failed.
+                let (payer, hash) = (
+                    self.world.requested[&id].payer,
+                    self.world.requested[&id].payment.payment_hash,
+                );
+                if self.world.checker.end_of(payer, id).is_none() || self.world.checker.has_paid_for(payer, hash) {
                     self.world.repeat(id);
                 }
             }

@@ -21,6 +21,7 @@ impl World {
         }
         for node in 0..self.nodes.len() {
             self.judge_channels(node);
+            self.checker.nothing_is_owed(node);
             self.judge_balance(node);
         }
         let requested: Vec<_> = self.requested.iter().map(|(id, made)| (*id, made.clone())).collect();

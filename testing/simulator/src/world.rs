@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use bitcoin::Transaction;
 use quittance_channel::{HtlcSource, OfferedHtlc, Outcome};
 use quittance_journal::{EventNumber, Generation, Lsn, Store};
-use quittance_manager::{ChainEvent, Command, Effect, Input, NewPayment, Outgoing, Purpose, RequestId};
+use quittance_manager::{ChainEvent, Command, Effect, Event, Input, NewPayment, Outgoing, Purpose, RequestId};
 use quittance_primitives::{
     BlockCount, BlockHeight, ChannelId, Feature, Features, HtlcId, MilliSatoshi, NodeId, PaymentId,
 };
@@ -346,6 +346,9 @@ impl World {
             Effect::Notify(event) => {
                 self.tell(|world| format!("{} is told {event:?}", world.nodes[node].name));
                 self.checker.shown(node, &event);
+                if let Event::PaymentFailed { payment_id, .. } = &event.event {
+                    self.failed(node, *payment_id);
+                }
                 let number = event.number;
                 self.nodes[node].last_shown = Some(number);
                 self.nodes[node].user.shown.push(*event);
@@ -391,6 +394,7 @@ impl World {
         if self.nodes[node].last_shown < Some(number) {
             self.nodes[node].user.refused.push(number);
         } else {
+            self.checker.acknowledging(node, number);
             self.input(node, Input::EventHandled(number));
         }
     }
@@ -448,18 +452,37 @@ impl World {
             self.checker.sent_on(node);
             return;
         };
-        let is_alive =
-            |other: &&OfferedHtlc| !matches!(other.outcome, Some(Outcome::Failed(_) | Outcome::FailedOnChain));
-        let others = channels()
-            .flat_map(|channel| channel.state().unreleased_htlcs())
-            .filter(is_alive);
-        let in_flight = others.filter_map(|other| match &other.source {
-            HtlcSource::Payment(other) if other.payment_id == part.payment_id => Some(other.delivers.0),
-            HtlcSource::Payment(_) | HtlcSource::Forward(_) => None,
+        let is_part = |other: &&OfferedHtlc| match &other.source {
+            HtlcSource::Payment(other) => other.payment_id == part.payment_id,
+            HtlcSource::Forward(_) => false,
+        };
+        // Whatever the engine thinks of it: what is in a commitment can be claimed.
+        let in_flight = channels().flat_map(|channel| {
+            let state = channel.state();
+            let alive = state.commitments.offered.values();
+            let paid = state
+                .gone
+                .values()
+                .filter(|htlc| matches!(htlc.outcome, Some(Outcome::Fulfilled(_))));
+            alive.chain(paid).filter(is_part).map(|htlc| match &htlc.source {
+                HtlcSource::Payment(part) => part.delivers.0,
+                HtlcSource::Forward(_) => 0,
+            })
         });
         let in_flight = MilliSatoshi(in_flight.sum());
         let (hash, total) = (terms.payment_hash, part.total);
         self.checker.paid_for(node, hash, in_flight, total);
+    }
+
+    fn failed(&mut self, node: NodeIndex, payment: PaymentId) {
+        let process = self.nodes[node].process.as_ref();
+        let channels = process.into_iter().flat_map(|process| process.manager.channels());
+        let mut live = channels.flat_map(|channel| channel.state().commitments.offered.values());
+        let is_part =
+            |htlc: &OfferedHtlc| matches!(&htlc.source, HtlcSource::Payment(part) if part.payment_id == payment);
+        if live.any(is_part) && !self.checker.closable {
+            self.checker.failed_alive(node, payment);
+        }
     }
 
     fn fail_left(&mut self, node: NodeIndex, channel: ChannelId, htlc: HtlcId, message: Vec<u8>) {

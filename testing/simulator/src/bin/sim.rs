@@ -143,7 +143,7 @@ fn hunt(options: &Options) -> bool {
     false
 }
 
-/// Every mutant: random seeds for half of its time, then the rows of the table, until something breaks.
+/// Every mutant: random seeds, and the rows of the table, each until something breaks or its share of the time is spent.
 #[cfg(feature = "mutants")]
 fn hunt(options: &Options) -> bool {
     use quittance_journal::mutant::Mutant;
@@ -156,14 +156,16 @@ fn hunt(options: &Options) -> bool {
                 while let Some(mutant) =
                     Mutant::ALL.get(usize::try_from(next.fetch_add(1, Ordering::Relaxed)).unwrap_or(0))
                 {
-                    let caught = by_seeds(*mutant, share / 2).or_else(|| by_rows(*mutant, share / 2));
-                    match caught {
-                        Some(how) => println!("{:<32} caught: {how}", format!("{mutant:?}")),
-                        None => {
-                            missed.fetch_add(1, Ordering::Relaxed);
-                            println!("{:<32} NOT CAUGHT", format!("{mutant:?}"));
-                        }
+                    let caught = [by_seeds(*mutant, share / 3), by_rows(*mutant, share * 2 / 3)];
+                    if caught.iter().all(Option::is_none) {
+                        missed.fetch_add(1, Ordering::Relaxed);
                     }
+                    let [seeds, rows] = caught.map(|how| how.unwrap_or_else(|| "NOT CAUGHT".to_owned()));
+                    println!(
+                        "{:<31} by seeds: {seeds}\n{:<31} by rows:  {rows}",
+                        format!("{mutant:?}"),
+                        ""
+                    );
                 }
             });
         }
@@ -207,7 +209,7 @@ fn by_rows(mutant: quittance_journal::mutant::Mutant, share: Duration) -> Option
     let mut runs = 0;
     for row in scenarios::ALL {
         switch_on(Some(mutant));
-        let outcome = std::panic::catch_unwind(|| (row.run)(Effort { runs_max: 60 }));
+        let outcome = std::panic::catch_unwind(|| (row.run)(Effort { runs_max: 16 }));
         switch_on(None);
         match outcome {
             Ok(report) => runs += report.runs,
