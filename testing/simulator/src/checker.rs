@@ -249,6 +249,14 @@ impl Checker {
         self.paid_for.contains(&(node, hash))
     }
 
+    /// A message of an earlier connection comes on a new one, before the channel is greeted there.
+    pub fn not_greeted(&mut self, node: usize, channel: ChannelId, message: &str) {
+        self.violated(
+            "G6",
+            format!("node {node} sends {message} for {channel} before channel_reestablish"),
+        );
+    }
+
     /// A user is told that a payment failed, and an HTLC of it is still in a commitment.
     pub fn failed_alive(&mut self, node: usize, payment: PaymentId) {
         self.violated(

@@ -159,6 +159,7 @@ impl<S: Fn(&mut World), E: Fn(&mut World)> Schedule<S, E> {
         let world = &mut world;
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             (self.script)(world);
+            world.die_at_last();
             world.recover();
             (self.end)(world);
             world.checker.assert_kept();
@@ -187,7 +188,8 @@ impl<S: Fn(&mut World), E: Fn(&mut World)> Schedule<S, E> {
                 last.get(&node).copied().unwrap_or(0),
             );
             assert!(last > first, "node {node} has something to do in the schedule");
-            (first..last).map(move |point| (node, point))
+            // The last one stands for the time after the schedule.
+            (first..=last).map(move |point| (node, point))
         };
         match self.deaths {
             Deaths::One => {

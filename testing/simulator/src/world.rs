@@ -82,6 +82,8 @@ pub struct World {
     /// How many syncs, one after the other and on whatever disk, each node's newest state rests on.
     depths: BTreeMap<NodeIndex, u64>,
     connected: BTreeSet<(NodeIndex, NodeIndex)>,
+    /// Channels that were greeted in their present connection, from whom to whom.
+    greeted: BTreeSet<(NodeIndex, NodeIndex, ChannelId)>,
     generations: u64,
     channels: u32,
     requests: u64,
@@ -108,6 +110,7 @@ impl World {
             broadcast: Vec::new(),
             depths: BTreeMap::new(),
             connected: BTreeSet::new(),
+            greeted: BTreeSet::new(),
             generations: 0,
             channels: 0,
             requests: 0,
@@ -138,6 +141,7 @@ impl World {
         let generation = Generation(self.generations);
         for (node, peer) in [(one, other), (other, one)] {
             self.wires.insert((node, peer), VecDeque::new());
+            self.greeted.retain(|(from, to, _)| (*from, *to) != (node, peer));
             let peer_id = self.nodes[peer].id();
             self.nodes[node].note_connected(peer_id, generation);
         }
@@ -316,6 +320,12 @@ impl World {
             return false;
         };
         let plan = self.plans.remove(due);
+        self.suffer(plan)
+    }
+
+    /// What a plan does to its node; whether it is dead.
+    fn suffer(&mut self, plan: CrashPlan) -> bool {
+        let node = plan.node;
         self.nodes[node].starts_that_die = plan.starts_that_die;
         match plan.harm {
             Harm::Dies(keep) => {
@@ -331,6 +341,15 @@ impl World {
                 self.nodes[node].rows_after_failure = plan.rows;
                 self.nodes[node].fill_disk();
                 false
+            }
+        }
+    }
+
+    /// Whoever was to die at a point that no node has reached dies now.
+    pub fn die_at_last(&mut self) {
+        for plan in std::mem::take(&mut self.plans) {
+            if self.is_up(plan.node) {
+                self.suffer(plan);
             }
         }
     }
@@ -427,6 +446,13 @@ impl World {
         self.nodes[node].sent.push(message.name());
         let peer = self.index_of(peer);
         if let Some(wire) = self.wires.get_mut(&(node, peer)) {
+            if let Some(channel) = greets(&message) {
+                self.greeted.insert((node, peer, channel));
+            } else if let Some(channel) = updates(&message)
+                && !self.greeted.contains(&(node, peer, channel))
+            {
+                self.checker.not_greeted(node, channel, message.name());
+            }
             let depth = self.depths.get(&node).copied().unwrap_or(0);
             wire.push_back(OnItsWay {
                 bytes: message.encode(),
@@ -729,6 +755,29 @@ impl World {
             .iter()
             .position(|node| node.id() == *id)
             .expect("every peer is a node of this world")
+    }
+}
+
+/// The channel that a message begins to use in its connection.
+fn greets(message: &Message) -> Option<ChannelId> {
+    match message {
+        Message::ChannelReestablish(message) => Some(message.channel_id),
+        Message::ChannelReady(message) => Some(message.channel_id),
+        _ => None,
+    }
+}
+
+/// The channel that a message changes.
+fn updates(message: &Message) -> Option<ChannelId> {
+    match message {
+        Message::UpdateAddHtlc(message) => Some(message.channel_id),
+        Message::UpdateFulfillHtlc(message) => Some(message.channel_id),
+        Message::UpdateFailHtlc(message) => Some(message.channel_id),
+        Message::UpdateFailMalformedHtlc(message) => Some(message.channel_id),
+        Message::UpdateFee(message) => Some(message.channel_id),
+        Message::CommitmentSigned(message) => Some(message.channel_id),
+        Message::RevokeAndAck(message) => Some(message.channel_id),
+        _ => None,
     }
 }
 
