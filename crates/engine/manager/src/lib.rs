@@ -23,5 +23,5 @@ pub use api::{
     ChainEvent, Command, Context, DisconnectReason, Effect, Event, Input, NewChannel, NewPayment, NumberedEvent,
     Outgoing, Purpose, RequestId, Response,
 };
-pub use manager::{ChannelManager, ManagerConfig};
+pub use manager::{ChannelManager, ManagerConfig, PAYMENT_VERSION};
 pub use restore::{RestoreError, Restored};

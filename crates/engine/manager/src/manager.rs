@@ -18,8 +18,8 @@ use crate::events::Events;
 use crate::opening::Opening as OpeningChannel;
 use crate::turn::Turn;
 
-/// The version of the record format of payment rows.
-pub(crate) const PAYMENT_VERSION: u16 = 1;
+/// The newest version of the record format of payment rows, finished ones included.
+pub const PAYMENT_VERSION: u16 = 1;
 /// The version of the record format of cold records.
 pub(crate) const COLD_VERSION: u16 = 1;
 /// A channel's updates are folded into a checkpoint after so many: a start reads no more than these.

@@ -89,7 +89,7 @@ impl World {
             id[5] = u8::try_from(node).expect("few nodes");
             id
         };
-        let ends = [opener, other].map(|node| self.nodes[node].signer.new_channel(keys_id(node)).clone());
+        let ends = [opener, other].map(|node| self.nodes[node].signer.channel(keys_id(node)));
         let mut txid = [7; 32];
         txid[..4].copy_from_slice(&number.to_be_bytes());
         let funding = OutPoint {

@@ -104,7 +104,8 @@ impl World {
         if let Some(process) = &self.nodes[node].process {
             let finished = process.manager.wants(&command).and_then(|key| {
                 let frame = self.nodes[node].store.get(&key).expect("the disk can be read")?;
-                let record = quittance_journal::decode_record(&key, &frame, 1).expect("the record is whole");
+                let record = quittance_journal::decode_record(&key, &frame, quittance_manager::PAYMENT_VERSION)
+                    .expect("the record is whole");
                 Some(Box::new(
                     quittance_records::Record::from_bytes(record.body).expect("the record is a payment"),
                 ))

@@ -8,10 +8,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bitcoin::constants::ChainHash;
 use quittance_channel::opening::OpeningPolicy;
 use quittance_channel::{ChannelLimits, ForwardingPolicy, InlineVerifier};
-use quittance_journal::{Gate, Store};
-use quittance_manager::{ChannelManager, Context, Effect, Input, ManagerConfig};
-use quittance_payments::{DirectRouter, InvoiceKey};
+use quittance_journal::{Gate, Store, decode_record};
+use quittance_manager::{ChannelManager, Command, Context, Effect, Input, ManagerConfig, PAYMENT_VERSION};
+use quittance_payments::{DirectRouter, InvoiceKey, Payment};
 use quittance_primitives::{BlockHeight, CltvExpiryDelta, MilliSatoshi, NodeId};
+use quittance_records::Record;
 use quittance_signer::LocalSigner;
 use quittance_store::embedded::{EmbeddedStore, Options};
 
@@ -89,6 +90,21 @@ impl Node {
             process.gate.append(step, &mut process.store)?;
         }
         Ok(())
+    }
+
+    /// What the store has about the payment that a command names, if that ended before.
+    pub(crate) fn finished(&self, command: &Command) -> Result<Option<Box<Payment>>, Box<dyn Error>> {
+        let Some(process) = &self.process else { return Ok(None) };
+        let Some(key) = process.manager.wants(command) else {
+            return Ok(None);
+        };
+        let Some(frame) = process.store.get(&key)? else {
+            return Ok(None);
+        };
+        let record = decode_record(&key, &frame, PAYMENT_VERSION)?;
+        let payment = Payment::from_bytes(record.body)
+            .map_err(|fault| format!("the record {key} cannot be understood: {fault}"))?;
+        Ok(Some(Box::new(payment)))
     }
 
     /// Waits until everything appended is on disk.

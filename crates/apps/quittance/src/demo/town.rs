@@ -244,12 +244,14 @@ impl Town {
 
     fn command(&mut self, node: usize, command: Command) -> Outcome<()> {
         self.drawn += 1;
+        let finished = self.nodes[node].finished(&command)?;
+        let request = RequestId(self.drawn);
         self.input(
             node,
             Input::Command {
-                request: RequestId(self.drawn),
+                request,
                 command: Box::new(command),
-                finished: None,
+                finished,
             },
         )
     }
