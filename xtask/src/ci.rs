@@ -9,7 +9,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::repository::{Verdict, cache, cargo, cargo_apart, finish, root};
-use crate::{fuzz, tidy, vectors};
+use crate::{fuzz, scenarios, tidy, vectors};
 
 /// Options of `cargo xtask ci`.
 #[derive(clap::Args)]
@@ -32,7 +32,7 @@ enum Outcome {
     Skipped(String),
 }
 
-const CHECKS: [Check; 8] = [
+const CHECKS: [Check; 9] = [
     Check {
         name: "fmt",
         budget_minutes: 1,
@@ -57,6 +57,11 @@ const CHECKS: [Check; 8] = [
         name: "vectors",
         budget_minutes: 3,
         run: || vectors::run().into(),
+    },
+    Check {
+        name: "scenarios",
+        budget_minutes: 6,
+        run: || scenarios::run(&scenarios::Options::every_crash_point()).into(),
     },
     Check {
         name: "deny",

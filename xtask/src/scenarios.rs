@@ -20,6 +20,18 @@ pub(crate) struct Options {
     ids: Vec<String>,
 }
 
+impl Options {
+    /// Every row of phase 1 that has a test, at every crash point.
+    pub(crate) const fn every_crash_point() -> Self {
+        Self {
+            budget: None,
+            phase: 1,
+            strict: false,
+            ids: Vec::new(),
+        }
+    }
+}
+
 pub(crate) fn run(options: &Options) -> Verdict {
     let mut command = cargo(&[
         "run",
