@@ -2,7 +2,10 @@
 
 use bitcoin::ScriptBuf;
 use quittance_primitives::{BlockHeight, FeeratePerKw, MilliSatoshi};
-use quittance_transactions::VerificationJob;
+use quittance_transactions::{
+    ChannelTerms, CommitmentContents, CommitmentKeys, HtlcOutputs, PerCommitmentSecret, VerificationJob,
+};
+use secp256k1::PublicKey;
 
 /// The outside world, as values.
 #[derive(Clone, Copy)]
@@ -13,7 +16,7 @@ pub struct Context<'a> {
     pub height: BlockHeight,
     /// What we put up with.
     pub limits: &'a ChannelLimits,
-    /// Who checks signatures.
+    /// Who checks signatures and secrets.
     pub verifier: &'a dyn Verifier,
 }
 
@@ -65,10 +68,26 @@ impl Default for ClosingPolicy {
     }
 }
 
-/// Checks signatures: a function of its arguments, which may use all the cores that there are.
+/// Does the arithmetic on the curve that checks what the peer sent: a function of its arguments, which may use all the cores that there
+/// are, and may remember what it computed before.
 pub trait Verifier {
     /// The place of the first job whose signature is invalid.
     fn first_invalid(&self, jobs: &[VerificationJob]) -> Option<usize>;
+
+    /// The keys of the commitment that `contents` describe, as [`CommitmentKeys::derive`] has them.
+    fn keys_of(
+        &self,
+        terms: &ChannelTerms,
+        contents: &CommitmentContents,
+        htlc_outputs: HtlcOutputs,
+    ) -> CommitmentKeys {
+        CommitmentKeys::derive(terms, contents.broadcaster, contents.per_commitment_point, htlc_outputs)
+    }
+
+    /// Whether `secret` is that of `point`.
+    fn is_secret_of(&self, secret: &PerCommitmentSecret, point: &PublicKey) -> bool {
+        secret.is_secret_of(point)
+    }
 }
 
 /// Checks one signature after the other, where it is called.

@@ -7,7 +7,8 @@
 use bitcoin::Transaction;
 use quittance_primitives::{ChannelId, CommitmentNumber, HtlcId, PaymentPreimage};
 use quittance_transactions::{
-    ChannelTerms, CommitmentContents, CommitmentSignatures, CommitmentTransaction, PerCommitmentSecret,
+    ChannelTerms, CommitmentContents, CommitmentKeys, CommitmentSignatures, CommitmentTransaction, HtlcOutputs,
+    PerCommitmentSecret,
 };
 use quittance_wire::{CommitmentSigned, Message, RevokeAndAck};
 use secp256k1::PublicKey;
@@ -105,6 +106,15 @@ impl CommitmentToSign {
     /// When the opener cannot pay for the anchors: no commitment is signed then.
     pub fn build(&self) -> CommitmentTransaction {
         CommitmentTransaction::build_with_reduced_fee(&self.terms, &self.contents)
+            .expect("no commitment is signed whose anchors cannot be paid")
+    }
+
+    /// The same with keys from elsewhere, as [`CommitmentTransaction::build_with_keys`] takes them.
+    ///
+    /// # Panics
+    /// As [`Self::build`].
+    pub fn build_with_keys(&self, derive: impl FnOnce(HtlcOutputs) -> CommitmentKeys) -> CommitmentTransaction {
+        CommitmentTransaction::build_with_keys(&self.terms, &self.contents, derive)
             .expect("no commitment is signed whose anchors cannot be paid")
     }
 

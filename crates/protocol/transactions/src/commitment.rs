@@ -12,8 +12,8 @@ use secp256k1::{Message, ecdsa};
 
 use crate::format::{ANCHOR_VALUE, SHARED_ANCHOR_VALUE_MAX};
 use crate::{
-    ChannelTerms, CommitmentContents, CommitmentFormat, CommitmentScripts, Htlc, HtlcOutput, HtlcOutputs,
-    ObscuringFactor, Party, Role, fees, funding, ordering, scripts, second_stage, sighash,
+    ChannelTerms, CommitmentContents, CommitmentFormat, CommitmentKeys, CommitmentScripts, Htlc, HtlcOutput,
+    HtlcOutputs, ObscuringFactor, Party, Role, fees, funding, ordering, scripts, second_stage, sighash,
 };
 
 /// A commitment transaction without signatures, and all that belongs to it.
@@ -87,7 +87,7 @@ impl CommitmentTransaction {
         let shares = Shares::of(terms, contents);
         match shares.shortfall {
             Some(shortfall) => Err(shortfall),
-            None => Ok(Self::assemble(terms, contents, shares)),
+            None => Ok(Self::assemble(terms, contents, shares, derivation_for(terms, contents))),
         }
     }
 
@@ -103,10 +103,25 @@ impl CommitmentTransaction {
         terms: &ChannelTerms,
         contents: &CommitmentContents,
     ) -> Result<Self, OpenerCannotAfford> {
+        Self::build_with_keys(terms, contents, derivation_for(terms, contents))
+    }
+
+    /// The same with keys from elsewhere: `derive` gives what [`CommitmentKeys::derive`] would, and may remember it.
+    ///
+    /// # Errors
+    /// As [`Self::build_with_reduced_fee`].
+    ///
+    /// # Panics
+    /// As [`Self::build`], and when `derive` leaves out the HTLC keys that it was asked for.
+    pub fn build_with_keys(
+        terms: &ChannelTerms,
+        contents: &CommitmentContents,
+        derive: impl FnOnce(HtlcOutputs) -> CommitmentKeys,
+    ) -> Result<Self, OpenerCannotAfford> {
         let shares = Shares::of(terms, contents);
         match shares.shortfall {
             Some(shortfall) if shortfall.balance.to_sat_floor() < terms.format.anchors_cost() => Err(shortfall),
-            Some(_) | None => Ok(Self::assemble(terms, contents, shares)),
+            Some(_) | None => Ok(Self::assemble(terms, contents, shares, derive)),
         }
     }
 
@@ -169,13 +184,14 @@ impl CommitmentTransaction {
         transaction
     }
 
-    fn assemble(terms: &ChannelTerms, contents: &CommitmentContents, shares: Shares) -> Self {
-        let commitment_scripts = CommitmentScripts::derive(
-            terms,
-            contents.broadcaster,
-            contents.per_commitment_point,
-            HtlcOutputs::of(&shares.untrimmed),
-        );
+    fn assemble(
+        terms: &ChannelTerms,
+        contents: &CommitmentContents,
+        shares: Shares,
+        derive: impl FnOnce(HtlcOutputs) -> CommitmentKeys,
+    ) -> Self {
+        let keys = derive(HtlcOutputs::of(&shares.untrimmed));
+        let commitment_scripts = CommitmentScripts::with_keys(terms, contents.broadcaster, keys);
         let mut drafts = shares.drafts(terms, &commitment_scripts);
         drafts.sort_by(|one, other| {
             ordering::compare_outputs(one.sort_key(), other.sort_key())
@@ -226,6 +242,14 @@ impl CommitmentTransaction {
             scripts: commitment_scripts,
         }
     }
+}
+
+/// The derivation of the keys of the commitment that `contents` describe.
+fn derivation_for<'a>(
+    terms: &'a ChannelTerms,
+    contents: &'a CommitmentContents,
+) -> impl FnOnce(HtlcOutputs) -> CommitmentKeys + 'a {
+    |outputs| CommitmentKeys::derive(terms, contents.broadcaster, contents.per_commitment_point, outputs)
 }
 
 /// Who gets how much, before outputs are made of it.

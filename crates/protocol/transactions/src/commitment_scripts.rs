@@ -36,6 +36,11 @@ impl CommitmentScripts {
         htlc_outputs: HtlcOutputs,
     ) -> Self {
         let keys = CommitmentKeys::derive(terms, broadcaster, per_commitment_point, htlc_outputs);
+        Self::with_keys(terms, broadcaster, keys)
+    }
+
+    /// The scripts of `broadcaster`'s commitment that has these keys.
+    pub fn with_keys(terms: &ChannelTerms, broadcaster: Role, keys: CommitmentKeys) -> Self {
         let (own, other) = (terms.side(broadcaster), terms.side(broadcaster.other()));
         let delayed = scripts::delayed(&keys.revocation, own.to_self_delay, &keys.broadcaster_delayed);
         Self {

@@ -88,7 +88,7 @@ impl Channel {
     ///
     /// # Errors
     /// [`Violation`] when none is awaited, or the secret is not the one that is due.
-    pub fn decide_revocation(&self, message: &RevokeAndAck) -> Result<Decision, Violation> {
+    pub fn decide_revocation(&self, message: &RevokeAndAck, context: &Context<'_>) -> Result<Decision, Violation> {
         const NAME: &str = "revoke_and_ack";
         self.session_for(NAME)?;
         let state = self.state();
@@ -105,7 +105,7 @@ impl Channel {
             .zip(commitments.remote.number.previous());
         let (point, revoked) = awaited.ok_or(Violation::NoRevocationAwaited)?;
         let secret = PerCommitmentSecret(message.per_commitment_secret);
-        if !secret.is_secret_of(&point) {
+        if !context.verifier.is_secret_of(&secret, &point) {
             return Err(Violation::WrongSecret(revoked));
         }
         let mut secrets = commitments.remote_secrets.clone();
@@ -138,8 +138,10 @@ impl ChannelState {
     fn check_signatures(&self, message: &CommitmentSigned, context: &Context<'_>) -> Result<(), Violation> {
         let contents = self.commitments.contents(&self.facts, View::LocalNext);
         let contents = contents.expect("our own next point is always known");
-        let commitment = CommitmentTransaction::build_with_reduced_fee(&self.facts.terms(), &contents)
-            .map_err(Violation::OpenerCannotAfford)?;
+        let terms = self.facts.terms();
+        let keys = |htlc_outputs| context.verifier.keys_of(&terms, &contents, htlc_outputs);
+        let commitment = CommitmentTransaction::build_with_keys(&terms, &contents, keys);
+        let commitment = commitment.map_err(Violation::OpenerCannotAfford)?;
         let mut jobs = vec![commitment.funding_verification(&message.signature)];
         jobs.extend(
             commitment

@@ -86,7 +86,7 @@ impl Channel {
                 };
                 self.decide_commitment_signed(message, point, context)
             }
-            Message::RevokeAndAck(message) => self.decide_revocation(message),
+            Message::RevokeAndAck(message) => self.decide_revocation(message, context),
             Message::ChannelReady(message) => self.decide_channel_ready(message),
             Message::Shutdown(message) => self.decide_peer_shutdown(message),
             Message::ClosingSigned(message) => self.decide_closing_signed(message, context),

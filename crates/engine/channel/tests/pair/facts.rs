@@ -14,6 +14,7 @@ use quittance_transactions::{CommitmentContents, CommitmentFormat, CommitmentSee
 use secp256k1::{SECP256K1, SecretKey};
 
 use super::End;
+use super::curve::public;
 
 /// What a pair's channel is to be.
 #[derive(Clone, Debug)]
@@ -217,9 +218,7 @@ impl Setup {
 }
 
 pub fn payment_source(byte: u8) -> HtlcSource {
-    let node = SecretKey::from_slice(&[byte.max(1); 32])
-        .expect("a private key")
-        .public_key(SECP256K1);
+    let node = public(&SecretKey::from_slice(&[byte.max(1); 32]).expect("a private key"));
     HtlcSource::Payment(Box::new(PaymentPart {
         payment_id: PaymentId([byte; 32]),
         total: MilliSatoshi(1),

@@ -11,6 +11,7 @@
 
 pub mod blame;
 pub mod closing;
+pub mod curve;
 pub mod cuts;
 pub mod end;
 pub mod facts;
@@ -23,6 +24,7 @@ pub use end::{End, Kept, last_steps};
 pub use facts::Setup;
 
 /// Both ends of one channel, and the messages between them.
+#[derive(Clone)]
 pub struct Pair {
     pub alice: End,
     pub bob: End,

@@ -1,9 +1,12 @@
 //! A random history of a channel from one seed: both ends act, messages are delivered, links are cut, processes die.
 
+use std::cell::RefCell;
+
 use quittance_channel::{HtlcState, Outcome, Phase, Removal, Side};
 use quittance_primitives::{Feature, FeeratePerKw, HtlcId, PaymentPreimage};
 use quittance_transactions::CommitmentFormat;
 
+use super::curve::Curve;
 use super::{Kept, Pair, Setup, Who, facts};
 
 /// Numbers from a seed (SplitMix64).
@@ -27,15 +30,20 @@ impl Seeded {
 }
 
 /// Runs the history of `seed` and checks everything that must hold in it and after it.
-pub fn run(seed: u64) {
+pub fn run(seed: u64, curve: Curve) {
     let mut random = Seeded(seed);
     let format = match random.below(3) {
         0 => CommitmentFormat::StaticRemotekey,
         1 => CommitmentFormat::Anchors,
         _ => CommitmentFormat::ZeroFee,
     };
+    let closing = if random.chance(50) {
+        WayToClose::Simple
+    } else {
+        WayToClose::Legacy
+    };
     let mut history = History {
-        pair: Pair::of(&setup(format, &mut random)),
+        pair: open_pair(format, closing, curve),
         random,
         htlcs: 0,
     };
@@ -48,15 +56,40 @@ pub fn run(seed: u64) {
     history.close(cuts, crashes);
 }
 
-/// One half of all channels is closed in the legacy way, the other half in the simple one.
-fn setup(format: CommitmentFormat, random: &mut Seeded) -> Setup {
+/// How a channel is closed by agreement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum WayToClose {
+    Legacy,
+    Simple,
+}
+
+/// An open channel of its kind. All of a kind are the same, so that it is opened once in each thread.
+fn open_pair(format: CommitmentFormat, closing: WayToClose, curve: Curve) -> Pair {
+    type Kind = (CommitmentFormat, WayToClose, Curve);
+    thread_local! {
+        static OPEN: RefCell<Vec<(Kind, Pair)>> = const { RefCell::new(Vec::new()) };
+    }
+    let kind = (format, closing, curve);
+    OPEN.with_borrow_mut(|pairs| {
+        if let Some((_, pair)) = pairs.iter().find(|(known, _)| *known == kind) {
+            return pair.clone();
+        }
+        let mut pair = Pair::of(&setup(format, closing));
+        for who in Who::BOTH {
+            pair.end(who).curve = curve;
+        }
+        pairs.push((kind, pair.clone()));
+        pair
+    })
+}
+
+fn setup(format: CommitmentFormat, closing: WayToClose) -> Setup {
     let setup = Setup::default().with_format(format).with_feature(Feature::Quiesce);
-    if random.chance(50) {
-        setup
+    match closing {
+        WayToClose::Legacy => setup,
+        WayToClose::Simple => setup
             .with_feature(Feature::ShutdownAnysegwit)
-            .with_feature(Feature::SimpleClose)
-    } else {
-        setup
+            .with_feature(Feature::SimpleClose),
     }
 }
 
