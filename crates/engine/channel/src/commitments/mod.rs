@@ -175,39 +175,28 @@ impl Commitments {
 
     /// The balances of both sides in the commitment `view`, beside its HTLCs, before fee and anchors, in msat.
     pub fn balances(&self, view: View) -> BySide<MilliSatoshi> {
-        self.tour(view, |_, _| {})
+        let mut moved = Moved::default();
+        for htlc in self.places() {
+            moved.count(&htlc, view);
+        }
+        moved.balances(self)
     }
 
-    /// Shows `visit` every HTLC of the commitment `view`, in one pass, and returns the balances beside them.
-    pub(crate) fn tour(&self, view: View, mut visit: impl FnMut(Side, &HtlcTerms)) -> BySide<MilliSatoshi> {
-        let offered = self
-            .offered
-            .values()
-            .map(|htlc| (Side::Local, &htlc.terms, htlc.state, &htlc.removal));
-        let received = self
-            .received
-            .values()
-            .map(|htlc| (Side::Remote, &htlc.terms, htlc.state, &htlc.removal));
-        let (mut paid, mut gained) = (BySide::default(), BySide::default());
-        for (offered_by, terms, state, removal) in offered.chain(received) {
-            if view.contains(state) {
-                add(paid.of_mut(offered_by), terms.amount);
-                visit(offered_by, terms);
-            } else if removal.as_ref().and_then(Removal::preimage).is_some() {
-                add(paid.of_mut(offered_by), terms.amount);
-                add(gained.of_mut(offered_by.other()), terms.amount);
-            }
-        }
-        let balance_of = |side: Side| {
-            let mut balance = *self.settled.of(side);
-            add(&mut balance, *gained.of(side));
-            subtract(&mut balance, *paid.of(side));
-            balance
-        };
-        BySide {
-            local: balance_of(Side::Local),
-            remote: balance_of(Side::Remote),
-        }
+    /// Every HTLC that is not irrevocably removed, and where it stands, for sums over them.
+    pub(crate) fn places(&self) -> impl Iterator<Item = Place<'_>> {
+        let offered = self.offered.values().map(|htlc| Place {
+            offered_by: Side::Local,
+            amount: htlc.terms.amount,
+            state: htlc.state,
+            removal: htlc.removal.as_ref(),
+        });
+        let received = self.received.values().map(|htlc| Place {
+            offered_by: Side::Remote,
+            amount: htlc.terms.amount,
+            state: htlc.state,
+            removal: htlc.removal.as_ref(),
+        });
+        offered.chain(received)
     }
 
     /// What the commitment `view` shares out, or `None` if its point is not known yet or it does not exist.
@@ -286,20 +275,74 @@ impl Commitments {
     }
 }
 
+/// What a sum over HTLCs needs of one of them.
+#[derive(Clone, Copy)]
+pub(crate) struct Place<'a> {
+    pub(crate) offered_by: Side,
+    pub(crate) amount: MilliSatoshi,
+    state: HtlcState,
+    removal: Option<&'a Removal>,
+}
+
+impl Place<'_> {
+    /// Whether the commitment `view` contains the HTLC.
+    pub(crate) const fn is_in(&self, view: View) -> bool {
+        view.contains(self.state)
+    }
+}
+
+/// What the HTLCs move between the balances of one commitment.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Moved {
+    paid: BySide<MilliSatoshi>,
+    gained: BySide<MilliSatoshi>,
+}
+
+impl Moved {
+    /// Counts one more HTLC: one in the commitment is paid for by whoever offered it, one that is fulfilled is gained by the other side too.
+    pub(crate) fn count(&mut self, htlc: &Place<'_>, view: View) {
+        if htlc.is_in(view) {
+            add(self.paid.of_mut(htlc.offered_by), htlc.amount);
+        } else if htlc.removal.and_then(Removal::preimage).is_some() {
+            add(self.paid.of_mut(htlc.offered_by), htlc.amount);
+            add(self.gained.of_mut(htlc.offered_by.other()), htlc.amount);
+        }
+    }
+
+    /// The balances beside all that was counted.
+    pub(crate) fn balances(&self, commitments: &Commitments) -> BySide<MilliSatoshi> {
+        let balance_of = |side: Side| {
+            let mut balance = *commitments.settled.of(side);
+            add(&mut balance, *self.gained.of(side));
+            subtract(&mut balance, *self.paid.of(side));
+            balance
+        };
+        BySide {
+            local: balance_of(Side::Local),
+            remote: balance_of(Side::Remote),
+        }
+    }
+}
+
 impl HtlcTerms {
     /// The HTLC as it stands in a commitment of `owner`.
     pub(crate) fn in_commitment_of(&self, owner: Side, offered_by: Side) -> Htlc {
         Htlc {
-            direction: if owner == offered_by {
-                HtlcDirection::Offered
-            } else {
-                HtlcDirection::Received
-            },
+            direction: direction_in(owner, offered_by),
             id: self.id,
             amount: self.amount,
             payment_hash: self.payment_hash,
             cltv_expiry: self.cltv_expiry,
         }
+    }
+}
+
+/// What an HTLC of `offered_by` is in a commitment of `owner`.
+pub(crate) fn direction_in(owner: Side, offered_by: Side) -> HtlcDirection {
+    if owner == offered_by {
+        HtlcDirection::Offered
+    } else {
+        HtlcDirection::Received
     }
 }
 

@@ -4,7 +4,7 @@ use quittance_primitives::{CltvExpiry, MilliSatoshi, PaymentHash};
 use quittance_wire::UpdateAddHtlc;
 use secp256k1::PublicKey;
 
-use super::affordability::{Prospect, Shortfall, pending_of};
+use super::affordability::{Prospect, Shortfall};
 use crate::{
     Channel, ChannelEffect, ChannelState, Context, Decision, HtlcSource, HtlcTerms, Phase, ReceivedOnion, Refusal,
     Side, Step, View, Violation,
@@ -135,8 +135,8 @@ impl ChannelState {
             balance: short.balance,
             needed: short.needed,
         };
-        for owner in [Side::Remote, Side::Local] {
-            let before = Prospect::of(self, pending_of(owner));
+        let pending = Prospect::pending(self);
+        for (owner, before) in [(Side::Remote, pending.remote), (Side::Local, pending.local)] {
             let dust_before = before.dust();
             let prospect = before.with(Side::Local, terms).map_err(ours)?;
             prospect.check_balance(Side::Local).map_err(ours)?;

@@ -4,7 +4,7 @@ use bitcoin::Amount;
 use quittance_primitives::{FeeratePerKw, MilliSatoshi};
 use quittance_transactions::fees;
 
-use crate::commitments::add;
+use crate::commitments::{Moved, Place, add, direction_in};
 use crate::{BySide, ChannelFacts, ChannelState, HtlcTerms, Side, View};
 
 /// BOLT 2, `update_add_htlc`: the feerate may rise by this factor before the opener runs short.
@@ -14,13 +14,22 @@ const FEE_SPIKE_FACTOR: u32 = 2;
 /// that a full channel stays quick.
 pub(crate) struct Prospect<'a> {
     facts: &'a ChannelFacts,
-    owner: Side,
+    view: View,
     feerate: FeeratePerKw,
     balances: BySide<MilliSatoshi>,
+    moved: Moved,
     flight: BySide<Flight>,
     dust: MilliSatoshi,
     untrimmed: u32,
     untrimmed_in_spike: u32,
+    outputs_from: BySide<Threshold>,
+}
+
+/// From which amount on an HTLC has an output, by who offered it.
+#[derive(Clone, Copy)]
+struct Threshold {
+    now: MilliSatoshi,
+    in_spike: MilliSatoshi,
 }
 
 /// What one side has in flight, dust included.
@@ -45,20 +54,70 @@ impl<'a> Prospect<'a> {
 
     /// The commitment `view` at another feerate.
     pub(crate) fn at(state: &'a ChannelState, view: View, feerate: FeeratePerKw) -> Self {
-        let mut prospect = Self {
-            facts: &state.facts,
-            owner: view.owner(),
+        let mut prospect = Self::without_htlcs(state, view, feerate);
+        for htlc in state.commitments.places() {
+            prospect.see(&htlc);
+        }
+        prospect.balanced(state)
+    }
+
+    /// What is on its way into the commitments of both sides.
+    pub(crate) fn pending(state: &'a ChannelState) -> BySide<Self> {
+        let of = |view| Self::without_htlcs(state, view, state.commitments.feerate(view));
+        let (mut local, mut remote) = (of(View::LocalPending), of(View::RemotePending));
+        // HTLCs are large: two passes over what the sums need of them cost less than a second one over all of them.
+        let places: Vec<_> = state.commitments.places().collect();
+        for htlc in &places {
+            local.see(htlc);
+        }
+        for htlc in &places {
+            remote.see(htlc);
+        }
+        BySide {
+            local: local.balanced(state),
+            remote: remote.balanced(state),
+        }
+    }
+
+    fn without_htlcs(state: &'a ChannelState, view: View, feerate: FeeratePerKw) -> Self {
+        let (facts, owner) = (&state.facts, view.owner());
+        let dust_limit = facts.sides.of(owner).dust_limit;
+        let least = |offered_by, feerate| {
+            let direction = direction_in(owner, offered_by);
+            let least = fees::htlc_output_min(facts.format, direction, feerate, dust_limit);
+            MilliSatoshi(least.to_sat().saturating_mul(1_000))
+        };
+        let outputs_from = |offered_by| Threshold {
+            now: least(offered_by, feerate),
+            in_spike: least(offered_by, spiked(feerate)),
+        };
+        Self {
+            facts,
+            view,
             feerate,
             balances: BySide::default(),
+            moved: Moved::default(),
             flight: BySide::default(),
             dust: MilliSatoshi::ZERO,
             untrimmed: 0,
             untrimmed_in_spike: 0,
-        };
-        let balances = state
-            .commitments
-            .tour(view, |offered_by, terms| prospect.count(offered_by, terms));
-        Self { balances, ..prospect }
+            outputs_from: BySide {
+                local: outputs_from(Side::Local),
+                remote: outputs_from(Side::Remote),
+            },
+        }
+    }
+
+    fn see(&mut self, htlc: &Place<'_>) {
+        self.moved.count(htlc, self.view);
+        if htlc.is_in(self.view) {
+            self.count(htlc.offered_by, htlc.amount);
+        }
+    }
+
+    fn balanced(mut self, state: &ChannelState) -> Self {
+        self.balances = self.moved.balances(&state.commitments);
+        self
     }
 
     /// The same with one more HTLC of `offered_by`.
@@ -69,7 +128,7 @@ impl<'a> Prospect<'a> {
             balance: *balance,
             needed: terms.amount,
         })?;
-        self.count(offered_by, terms);
+        self.count(offered_by, terms.amount);
         Ok(self)
     }
 
@@ -148,34 +207,29 @@ impl<'a> Prospect<'a> {
     fn spiked_cost(&self, further: u32) -> Amount {
         fees::opener_cost(
             self.facts.format,
-            self.spiked_feerate(),
+            spiked(self.feerate),
             self.untrimmed_in_spike + further,
         )
     }
 
-    fn spiked_feerate(&self) -> FeeratePerKw {
-        self.feerate.saturating_mul(FEE_SPIKE_FACTOR)
-    }
-
-    fn count(&mut self, offered_by: Side, terms: &HtlcTerms) {
+    fn count(&mut self, offered_by: Side, amount: MilliSatoshi) {
         let flight = self.flight.of_mut(offered_by);
         flight.count += 1;
-        add(&mut flight.sum, terms.amount);
-        if self.is_trimmed(offered_by, terms, self.feerate) {
-            add(&mut self.dust, terms.amount);
+        add(&mut flight.sum, amount);
+        let outputs_from = self.outputs_from.of(offered_by);
+        if amount < outputs_from.now {
+            add(&mut self.dust, amount);
         } else {
             self.untrimmed += 1;
         }
-        if !self.is_trimmed(offered_by, terms, self.spiked_feerate()) {
+        if amount >= outputs_from.in_spike {
             self.untrimmed_in_spike += 1;
         }
     }
+}
 
-    fn is_trimmed(&self, offered_by: Side, terms: &HtlcTerms, feerate: FeeratePerKw) -> bool {
-        let htlc = terms.in_commitment_of(self.owner, offered_by);
-        let dust_limit = self.facts.sides.of(self.owner).dust_limit;
-        fees::is_trimmed(self.facts.format, htlc.direction, feerate, dust_limit, htlc.amount)
-    }
+fn spiked(feerate: FeeratePerKw) -> FeeratePerKw {
+    feerate.saturating_mul(FEE_SPIKE_FACTOR)
 }
 
 impl ChannelState {

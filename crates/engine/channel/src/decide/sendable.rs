@@ -2,7 +2,7 @@
 
 use quittance_primitives::MilliSatoshi;
 
-use super::affordability::{Prospect, pending_of};
+use super::affordability::Prospect;
 use crate::{Channel, Phase, Side};
 
 impl Channel {
@@ -20,8 +20,8 @@ impl Channel {
         }
         let theirs = &state.facts.sides.remote;
         let mut sendable = theirs.max_htlc_value_in_flight;
-        for owner in [Side::Remote, Side::Local] {
-            let prospect = Prospect::of(state, pending_of(owner));
+        let pending = Prospect::pending(state);
+        for prospect in [pending.remote, pending.local] {
             if prospect.count_of(Side::Local) >= u32::from(theirs.max_accepted_htlcs) {
                 return MilliSatoshi::ZERO;
             }
