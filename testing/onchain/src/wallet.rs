@@ -34,12 +34,12 @@ impl Wallet {
         }
     }
 
-    /// Adds a coin to what cannot pay for itself. The coin's witness is in place, the claims' are not.
-    pub fn fund(&mut self, request: &FeeRequest) -> ClaimTransaction {
+    /// Adds a coin to what cannot pay for itself, as long as there are coins. Neither claims nor coin are signed.
+    pub fn fund(&mut self, request: &FeeRequest) -> Option<ClaimTransaction> {
         let first = request.claims[0].outpoint;
         let coin = match self.lent.get(&first) {
             Some(coin) => *coin,
-            None => self.free.pop().expect("the wallet has coins"),
+            None => self.free.pop()?,
         };
         self.lent.insert(first, coin);
         let coin = Coin {
@@ -47,9 +47,13 @@ impl Wallet {
             output: coin_output(),
             witness_weight: Weight::from_wu(u64::try_from(faucet::reward_witness().size()).expect("small")),
         };
-        request
-            .fund(&[coin], &self.change)
-            .expect("a coin pays for any request")
+        let funded = request.fund(&[coin], &self.change);
+        Some(funded.expect("a coin pays for any request"))
+    }
+
+    /// How many coins are not promised to any request.
+    pub fn coins_left(&self) -> usize {
+        self.free.len()
     }
 
     /// Puts the witnesses of the wallet's own coins in place.

@@ -118,7 +118,7 @@ impl World {
             budget: Amount::MAX_MONEY,
         };
         let wallet = &mut self.wallets[index(who)];
-        let funded = wallet.fund(&request);
+        let funded = wallet.fund(&request).expect("the wallet has coins");
         wallet.sign(keys.sign_claims(&funded))
     }
 
@@ -249,7 +249,7 @@ impl World {
                 let own = keys.sign_own_commitment(&commitment);
                 let mut package = vec![commitment.signed(&own, &countersignature)];
                 if let Some(request) = child {
-                    let funded = wallet.fund(&request);
+                    let funded = wallet.fund(&request).expect("the wallet has coins");
                     package.push(wallet.sign(keys.sign_claims(&funded)));
                 }
                 self.submit(who, &package);
@@ -265,7 +265,7 @@ impl World {
                 self.submit(who, &[transaction]);
             }
             Broadcast::WithCoins(request) => {
-                let funded = wallet.fund(&request);
+                let funded = wallet.fund(&request).expect("the wallet has coins");
                 let transaction = wallet.sign(keys.sign_claims(&funded));
                 self.submit(who, &[transaction]);
             }

@@ -40,6 +40,8 @@ pub struct Checker {
     claimed: BTreeMap<PaymentHash, PaymentPreimage>,
     /// The contents of each signed commitment that left.
     signed: BTreeMap<(ChannelId, Role, CommitmentNumber), CommitmentContents>,
+    /// The last commitment of its own that each node has revoked, by channel.
+    revoked: BTreeMap<(usize, ChannelId), CommitmentNumber>,
     /// Which HTLCs of its peers each node has fulfilled or failed, by message.
     removed: BTreeMap<(usize, ChannelId, HtlcId), Vec<u8>>,
     /// Nodes that sent on an HTLC of another.
@@ -298,8 +300,21 @@ impl Checker {
         }
     }
 
-    /// A node broadcasts its commitment.
-    pub fn commitment_broadcast(&mut self, node: usize, channel: ChannelId) {
+    /// A node reveals the secret of its commitment `number`.
+    pub fn revoked(&mut self, node: usize, channel: ChannelId, number: CommitmentNumber) {
+        let revoked = self.revoked.entry((node, channel)).or_insert(number);
+        *revoked = number.max(*revoked);
+    }
+
+    /// A node broadcasts its commitment `number`, as far as that can be told.
+    pub fn commitment_broadcast(&mut self, node: usize, channel: ChannelId, number: Option<CommitmentNumber>) {
+        let revoked = self.revoked.get(&(node, channel));
+        if revoked.is_some_and(|revoked| number.is_none_or(|number| number <= *revoked)) {
+            self.violated(
+                "G5",
+                format!("node {node} broadcasts commitment {number:?} of {channel}, revoked up to {revoked:?}"),
+            );
+        }
         if !self.closable && !self.excused.contains(&node) {
             self.violated("G6", format!("node {node} closes {channel} without need"));
         }

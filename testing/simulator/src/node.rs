@@ -2,13 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use bitcoin::Script;
 use bitcoin::constants::ChainHash;
 use quittance_channel::opening::OpeningPolicy;
 use quittance_channel::{Channel, ChannelLimits, ForwardingPolicy, InlineVerifier};
 use quittance_journal::{EventNumber, Gate, Generation, Lsn};
 use quittance_manager::{ChannelManager, Context, Effect, ManagerConfig, NumberedEvent, RequestId, Response};
+use quittance_monitor::{FeeEstimates, Tip};
+use quittance_onchain_tests::Wallet;
 use quittance_payments::{DirectRouter, InvoiceKey};
-use quittance_primitives::{BlockHeight, CltvExpiryDelta, MilliSatoshi, NodeId};
+use quittance_primitives::{CltvExpiryDelta, FeeratePerKw, MilliSatoshi, NodeId};
 use quittance_store::memory::{Fault, Keep, MemoryStore};
 
 use crate::Signer;
@@ -33,6 +36,10 @@ pub struct Node {
     pub name: String,
     /// Its secrets: they survive everything.
     pub signer: Signer,
+    /// The wallet: like the secrets, it survives everything.
+    pub wallet: Wallet,
+    /// What it believes to confirm when.
+    pub fees: FeeEstimates,
     /// The disk.
     pub store: MemoryStore,
     /// The process, while it runs.
@@ -84,10 +91,12 @@ pub struct User {
 
 impl Node {
     /// A node that has never run.
-    pub fn new(number: u8) -> Self {
+    pub fn new(number: u8, wallet: Wallet) -> Self {
         Self {
             name: char::from(b'A' + number).to_string(),
             signer: Signer::new(number),
+            wallet,
+            fees: FeeEstimates::flat(FeeratePerKw(1_000)),
             store: MemoryStore::new(),
             process: None,
             user: User {
@@ -125,7 +134,7 @@ impl Node {
     /// What the engine says against the records.
     pub fn try_start(
         &mut self,
-        tip: BlockHeight,
+        tip: Tip,
         now_ms: u64,
         entropy: [u8; 32],
     ) -> Result<Vec<String>, quittance_manager::RestoreError> {
@@ -144,7 +153,7 @@ impl Node {
             },
             zeroconf_peers: BTreeSet::new(),
         };
-        let context = context(&self.limits, now_ms, entropy);
+        let context = context(&self.limits, (self.fees, &self.wallet.destination), now_ms, entropy);
         let restored = ChannelManager::restore(config, tip, &self.store, &context)?;
         let mut gate = Gate::new(quittance_journal::Store::durable(&self.store));
         // A disk that fails now stops the node again: nothing leaves.
@@ -188,7 +197,8 @@ impl Node {
     /// When the process does not run.
     pub fn handle(&mut self, input: quittance_manager::Input, now_ms: u64, entropy: [u8; 32]) -> bool {
         let process = self.process.as_mut().expect("only a process that runs gets inputs");
-        let step = process.manager.handle(input, &context(&self.limits, now_ms, entropy));
+        let context = context(&self.limits, (self.fees, &self.wallet.destination), now_ms, entropy);
+        let step = process.manager.handle(input, &context);
         process.gate.append(step, &mut self.store).is_ok()
     }
 
@@ -233,8 +243,15 @@ impl Node {
     }
 }
 
-fn context(limits: &ChannelLimits, now_ms: u64, entropy: [u8; 32]) -> Context<'_> {
+fn context<'a>(
+    limits: &'a ChannelLimits,
+    (fees, sweep_to): (FeeEstimates, &'a Script),
+    now_ms: u64,
+    entropy: [u8; 32],
+) -> Context<'a> {
     Context {
+        fees,
+        sweep_to,
         now_ms,
         entropy,
         limits,

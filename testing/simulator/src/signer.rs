@@ -1,10 +1,13 @@
 //! The secrets of a simulated node: the local signer of the product, from a seed that the node's number gives.
 
+use bitcoin::Transaction;
 use quittance_channel::opening::NewChannelKeys;
 use quittance_channel::{Attached, Need};
-use quittance_manager::Outgoing;
+use quittance_manager::{Enforcement, Outgoing};
+use quittance_monitor::FeeRequest;
 use quittance_primitives::NodeId;
 use quittance_signer::{ChannelSecrets, LocalSigner};
+use quittance_transactions::ClaimTransaction;
 use quittance_wire::Message;
 
 /// A node's secrets.
@@ -43,6 +46,15 @@ impl Signer {
     pub fn attach(&mut self, need: Need, keys_id: Option<[u8; 32]>, message: &Message) -> Attached {
         let fresh_id = self.fresh_id();
         self.local.attach(need, keys_id, fresh_id, message)
+    }
+
+    /// What an enforcement stands for, signed but for the wallet's coins.
+    pub fn enforce(
+        &self,
+        enforcement: &Enforcement,
+        fund: impl FnMut(&FeeRequest) -> Option<ClaimTransaction>,
+    ) -> Vec<Transaction> {
+        self.local.enforce(enforcement, fund)
     }
 
     /// The message that an effect stands for, signed or with its secret.

@@ -9,18 +9,18 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use bitcoin::Transaction;
 use quittance_channel::{HtlcSource, OfferedHtlc, Outcome};
 use quittance_journal::{EventNumber, Generation, Lsn, Store};
-use quittance_manager::{ChainEvent, Command, Effect, Event, Input, NewPayment, Outgoing, Purpose, RequestId};
-use quittance_primitives::{
-    BlockCount, BlockHeight, ChannelId, Feature, Features, HtlcId, MilliSatoshi, NodeId, PaymentId,
-};
+use quittance_manager::{Command, Effect, Event, Input, NewPayment, Outgoing, Purpose, RequestId};
+use quittance_primitives::{ChannelId, Feature, Features, HtlcId, MilliSatoshi, NodeId, PaymentId};
 use quittance_store::memory::{Fault, Keep};
 use quittance_wire::Message;
 
 use crate::{Arrives, Checker, CrashPlan, Cut, Harm, Node, Random, RowsAfterCrash, RunHash};
 
+pub use chain::WorldChain;
 pub use channels::ChannelSetup;
 pub use payments::Hold;
 
+mod chain;
 mod channels;
 mod payments;
 
@@ -57,8 +57,8 @@ pub struct World {
     pub checker: Checker,
     /// The time, in milliseconds since 1970.
     pub now_ms: u64,
-    /// The height of the chain's tip.
-    pub tip: BlockHeight,
+    /// The chain, its mempool and its money.
+    pub chain: WorldChain,
     /// The points that each node has passed.
     pub points: BTreeMap<NodeIndex, u64>,
     /// Of these, those at which something was not synced.
@@ -92,11 +92,15 @@ pub struct World {
 impl World {
     /// `nodes` nodes that run and do not know each other.
     pub fn new(nodes: u8, seed: u64) -> Self {
+        let (chain, wallets) = WorldChain::new(nodes);
         let mut world = Self {
-            nodes: (0..nodes).map(Node::new).collect(),
+            nodes: (0..nodes)
+                .zip(wallets)
+                .map(|(number, wallet)| Node::new(number, wallet))
+                .collect(),
             checker: Checker::default(),
             now_ms: 1_700_000_000_000,
-            tip: BlockHeight(700_010),
+            chain,
             points: BTreeMap::new(),
             unsynced_points: BTreeSet::new(),
             plans: Vec::new(),
@@ -193,7 +197,7 @@ impl World {
             return Ok(());
         }
         let entropy = self.random.bytes();
-        let started = self.nodes[node].try_start(self.tip, self.now_ms, entropy);
+        let started = self.nodes[node].try_start(self.chain.tip(), self.now_ms, entropy);
         self.tell(|world| {
             let name = &world.nodes[node].name;
             match &started {
@@ -215,6 +219,7 @@ impl World {
             return self.try_start(node);
         }
         self.pass(node);
+        self.take_up_chain(node);
         Ok(())
     }
 
@@ -386,14 +391,23 @@ impl World {
             Effect::Respond(request, response) => {
                 self.nodes[node].user.responses.insert(request, *response);
             }
-            Effect::Broadcast(transaction, purpose) => self.broadcast.push((node, *transaction, purpose)),
-            Effect::BroadcastClosing(_) => {}
+            Effect::Broadcast(transaction, purpose) => {
+                self.submit(node, &transaction);
+                self.broadcast.push((node, *transaction, purpose));
+            }
+            Effect::Enforce(enforcement) => self.enforce(node, &enforcement),
+            Effect::Load(key) => {
+                let loaded = quittance_manager::load(&self.nodes[node].store, key).expect("the disk can be read");
+                if let Some(loaded) = loaded {
+                    self.input(node, Input::Loaded(Box::new(loaded)));
+                }
+            }
             Effect::FundingWanted {
                 peer,
                 temporary_channel_id,
                 output,
             } => {
-                let funding = Box::new(channels::funding_transaction(output));
+                let funding = Box::new(self.chain.funding(output));
                 let command = Command::FundChannel {
                     peer,
                     temporary_channel_id,
@@ -401,7 +415,6 @@ impl World {
                 };
                 self.command(node, command);
             }
-            Effect::BroadcastCommitment(channel) => self.checker.commitment_broadcast(node, channel),
         }
     }
 
@@ -426,8 +439,10 @@ impl World {
     }
 
     fn send(&mut self, node: NodeIndex, peer: &NodeId, outgoing: Outgoing) {
-        if let Outgoing::Commitment(to_sign) = &outgoing {
-            self.checker.signed(node, to_sign.channel_id, &to_sign.contents);
+        match &outgoing {
+            Outgoing::Commitment(to_sign) => self.checker.signed(node, to_sign.channel_id, &to_sign.contents),
+            Outgoing::Revocation(due) => self.checker.revoked(node, due.channel_id(), due.revoked()),
+            Outgoing::Message(_) | Outgoing::Closing(_) | Outgoing::Opening(_) => {}
         }
         let message = self.nodes[node].signer.complete(outgoing);
         match &message {
@@ -714,17 +729,6 @@ impl World {
             self.input(node, Input::Tick);
         }
         self.settle();
-    }
-
-    /// A block is found.
-    pub fn mine(&mut self, blocks: u32) {
-        for _ in 0..blocks {
-            self.tip = self.tip.saturating_add(BlockCount(1));
-            for node in 0..self.nodes.len() {
-                self.input(node, Input::Chain(ChainEvent::Tip(self.tip)));
-            }
-            self.settle();
-        }
     }
 
     /// The last batch on a node's disk.

@@ -1,10 +1,9 @@
 //! Channels are opened by two nodes over the wire, with a crash at every point of either (scenarios CH-01 to CH-03).
 
 use bitcoin::Amount;
-use quittance_channel::FundingConfirmation;
 use quittance_journal::Lsn;
-use quittance_manager::{ChainEvent, Command, Input, NewChannel, Purpose};
-use quittance_primitives::{BlockHeight, FeeratePerKw, MilliSatoshi, PaymentId, ShortChannelId};
+use quittance_manager::{Command, NewChannel, Purpose};
+use quittance_primitives::{FeeratePerKw, MilliSatoshi, PaymentId};
 use quittance_simulator::{CrashPlan, End, Harm, RowsAfterCrash, World};
 use quittance_store::memory::Keep;
 
@@ -54,14 +53,6 @@ fn is_whole_or_never_was(world: &mut World) {
         (vec![id], vec![id]),
         "both know a channel that is funded"
     );
-    let height = BlockHeight(world.tip.0 + 1);
-    let confirmation = FundingConfirmation {
-        height,
-        short_channel_id: ShortChannelId::new(height, 1, 0).expect("in range"),
-    };
-    for node in 0..2 {
-        world.input(node, Input::Chain(ChainEvent::FundingConfirmed(id, confirmation)));
-    }
     world.mine(8);
     world.recover();
     let amount = MilliSatoshi(50_000_000);

@@ -14,6 +14,8 @@
 
 #![forbid(unsafe_code)]
 
+mod enforce;
+
 use bitcoin::hashes::{Hash, HashEngine, Hmac, HmacEngine, sha256};
 use quittance_channel::opening::NewChannelKeys;
 use quittance_channel::{Attached, ChannelEffect, CommitmentToSign, Need, ReceivedOnion, SecretCheck};

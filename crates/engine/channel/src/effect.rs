@@ -141,6 +141,11 @@ impl RevocationDue {
         }
     }
 
+    /// The channel.
+    pub const fn channel_id(&self) -> ChannelId {
+        self.channel_id
+    }
+
     /// By which the signer finds the channel's keys.
     pub const fn signer_keys_id(&self) -> [u8; 32] {
         self.signer_keys_id

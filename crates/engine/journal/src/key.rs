@@ -22,6 +22,8 @@ pub enum Key {
     /// How a payment of ours ended, by its id: what a command that names the id is answered with. Written beside the cold records
     /// of the payment's outcomes, and like them no manager row.
     FinishedPayment(PaymentId),
+    /// How far a channel's monitor has read the chain, what it saw there, and what it tried. Beside the channel's log, no manager row.
+    Monitor(ChannelId),
     /// A payment that we make.
     Payment(PaymentId),
     /// A forward, named by the HTLC that came in.
@@ -83,6 +85,8 @@ pub enum Space {
     Cold = 0x12,
     /// [`Key::FinishedPayment`].
     FinishedPayments = 0x13,
+    /// [`Key::Monitor`].
+    Monitors = 0x14,
     /// [`Key::Payment`].
     Payments = 0x20,
     /// [`Key::Forward`].
@@ -118,6 +122,7 @@ impl Key {
             Self::Update(..) => Space::Updates,
             Self::Cold(..) => Space::Cold,
             Self::FinishedPayment(_) => Space::FinishedPayments,
+            Self::Monitor(_) => Space::Monitors,
             Self::Payment(_) => Space::Payments,
             Self::Forward(..) => Space::Forwards,
             Self::Event(_) => Space::Events,
@@ -139,7 +144,7 @@ impl Key {
         bytes.push(self.space() as u8);
         match self {
             Self::Header(row) => bytes.push(*row as u8),
-            Self::Checkpoint(channel) => bytes.extend(channel.0),
+            Self::Checkpoint(channel) | Self::Monitor(channel) => bytes.extend(channel.0),
             Self::Update(channel, id) => {
                 bytes.extend(channel.0);
                 bytes.extend(id.0.to_be_bytes());
@@ -188,6 +193,7 @@ impl Key {
                 Self::Cold(channel, ColdId::from_parts(*kind, number(rest)?)?)
             }
             Space::FinishedPayments => Self::FinishedPayment(PaymentId(whole(rest)?)),
+            Space::Monitors => Self::Monitor(ChannelId(whole(rest)?)),
             Space::Payments => Self::Payment(PaymentId(whole(rest)?)),
             Space::Forwards => {
                 let (channel, rest) = channel_and(rest)?;
@@ -203,12 +209,13 @@ impl Key {
 
 impl Space {
     /// Every space, in the order of keys.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Header,
         Self::Checkpoints,
         Self::Updates,
         Self::Cold,
         Self::FinishedPayments,
+        Self::Monitors,
         Self::Payments,
         Self::Forwards,
         Self::Events,
@@ -221,9 +228,13 @@ impl Space {
     pub const fn is_manager(self) -> bool {
         match self {
             Self::Payments | Self::Forwards | Self::Events | Self::Invoices | Self::Peers => true,
-            Self::Header | Self::Checkpoints | Self::Updates | Self::Cold | Self::FinishedPayments | Self::Wallet => {
-                false
-            }
+            Self::Header
+            | Self::Checkpoints
+            | Self::Updates
+            | Self::Cold
+            | Self::FinishedPayments
+            | Self::Monitors
+            | Self::Wallet => false,
         }
     }
 
@@ -301,6 +312,7 @@ impl KeyRange {
                 Key::FinishedPayment(PaymentId([0; 32])),
                 Key::FinishedPayment(PaymentId([0xff; 32])),
             ),
+            Space::Monitors => (Key::Monitor(LOW), Key::Monitor(HIGH)),
             Space::Payments => (Key::Payment(PaymentId([0; 32])), Key::Payment(PaymentId([0xff; 32]))),
             Space::Forwards => (Key::Forward(LOW, HtlcId(0)), Key::Forward(HIGH, HtlcId(u64::MAX))),
             Space::Events => (Key::Event(EventNumber(0)), Key::Event(EventNumber(u64::MAX))),
@@ -390,6 +402,7 @@ impl fmt::Display for Key {
             }
             Self::Cold(channel, ColdId::Closed) => write!(f, "channel/{channel}/closed"),
             Self::FinishedPayment(id) => write!(f, "finished-payment/{id}"),
+            Self::Monitor(channel) => write!(f, "channel/{channel}/monitor"),
             Self::Payment(id) => write!(f, "payment/{id}"),
             Self::Forward(channel, htlc) => write!(f, "forward/{channel}/{}", htlc.0),
             Self::Event(number) => write!(f, "event/{}", number.0),
@@ -459,6 +472,7 @@ mod tests {
             (channel(), any::<u64>()).prop_map(|(c, n)| Key::Update(c, UpdateId(n))),
             (channel(), cold).prop_map(|(c, id)| Key::Cold(c, id)),
             id().prop_map(|id| Key::FinishedPayment(PaymentId(id))),
+            channel().prop_map(Key::Monitor),
             id().prop_map(|id| Key::Payment(PaymentId(id))),
             (channel(), any::<u64>()).prop_map(|(c, n)| Key::Forward(c, HtlcId(n))),
             any::<u64>().prop_map(|n| Key::Event(EventNumber(n))),

@@ -1,24 +1,26 @@
 //! HTLCs that pass through (G3): forwarded once; claimed upstream with the downstream outcome, in one batch; failed upstream only when
 //! the downstream HTLC is irrevocably gone.
 
-use quittance_channel::{ForceCloseReason, ForwardSource, HtlcSource, NewHtlc, ReceivedHtlc, ReceivedOnion, Removal};
+use quittance_channel::{ForwardSource, HtlcSource, NewHtlc, ReceivedHtlc, ReceivedOnion, Removal};
 use quittance_onion::{ChannelUpdateBytes, Failure, Forward, Payload};
 use quittance_payments::failure;
 use quittance_payments::forward::{self, Forwarding};
-use quittance_primitives::{BlockCount, ChannelId, Feature, HtlcId, MilliSatoshi, PaymentPreimage};
+use quittance_primitives::{ChannelId, Feature, HtlcId, MilliSatoshi, PaymentPreimage};
 
 use crate::api::Event;
-use crate::inbound::{CLAIM_MARGIN, judged};
+use crate::inbound::judged;
 use crate::manager::ChannelManager;
 use crate::turn::Turn;
-
-/// BOLT 2, offered-HTLC deadline: how long after its expiry an HTLC of ours may stay before the channel is closed for it.
-const OFFERED_GRACE: BlockCount = BlockCount(2);
 
 impl ChannelManager {
     /// Sends an HTLC on, or fails it upstream. One whose next peer is not connected waits only if it was accepted before a restart.
     pub(crate) fn forward(&mut self, id: ChannelId, htlc: HtlcId, wanted: &Forward, turn: &mut Turn<'_>) {
         if self.forwards.contains_key(&(id, htlc)) {
+            return;
+        }
+        if !self.channels[&id].state().phase.is_operating() {
+            // It is left to the chain: what is not sent on cannot be lost.
+            self.waiting.remove(&(id, htlc));
             return;
         }
         let received = &self.channels[&id].state().commitments.received[&htlc];
@@ -33,7 +35,7 @@ impl ChannelManager {
             amount_out: wanted.amount,
             expiry_out: wanted.expiry,
         };
-        if let Err(failure) = forward::judge(&forwarding, &self.channels[&next].state().policy, self.tip) {
+        if let Err(failure) = forward::judge(&forwarding, &self.channels[&next].state().policy, self.tip.height) {
             self.refuse(id, htlc, &failure, turn);
             return;
         }
@@ -239,36 +241,6 @@ impl ChannelManager {
         }
         let held = failure::held(received.received_at_ms, turn.context.now_ms);
         Some(failure::fulfilment(from_downstream, *shared_secret, held))
-    }
-
-    /// A new block: held payments are failed in time, and channels are closed whose HTLCs would otherwise be lost (BOLT 2, deadlines).
-    pub(crate) fn check_deadlines(&mut self, turn: &mut Turn<'_>) {
-        self.fail_expiring(turn);
-        let ids: Vec<_> = self.channels.keys().copied().collect();
-        for id in ids {
-            if let Some(htlc) = self.overdue_htlc(id) {
-                self.force_close(id, ForceCloseReason::HtlcDeadline(htlc), turn);
-            }
-        }
-    }
-
-    /// An HTLC of the channel that only the chain can still settle in time.
-    fn overdue_htlc(&self, id: ChannelId) -> Option<HtlcId> {
-        let commitments = &self.channels[&id].state().commitments;
-        let expired = commitments.offered.values().find(|htlc| {
-            let committed = htlc.state != quittance_channel::HtlcState::SentAddHtlc;
-            committed && self.tip.0 >= htlc.terms.cltv_expiry.0.saturating_add(OFFERED_GRACE.0)
-        });
-        let unclaimed = commitments.received.values().find(|htlc| {
-            let fulfilled = htlc
-                .removal
-                .as_ref()
-                .is_some_and(|removal| removal.preimage().is_some());
-            fulfilled && htlc.terms.cltv_expiry.blocks_left(self.tip).0 < CLAIM_MARGIN
-        });
-        expired
-            .map(|htlc| htlc.terms.id)
-            .or_else(|| unclaimed.map(|htlc| htlc.terms.id))
     }
 
     /// Folds a decision that may be empty.

@@ -126,7 +126,7 @@ impl ChannelManager {
     fn check_part(&self, terms: &HtlcTerms, payload: &Receive, turn: &Turn<'_>) -> Result<(), Failure> {
         let unknown = || Failure::IncorrectOrUnknownPaymentDetails {
             htlc: terms.amount,
-            height: self.tip,
+            height: self.tip.height,
         };
         if terms.amount < payload.amount {
             return Err(Failure::FinalIncorrectHtlcAmount(terms.amount));
@@ -158,7 +158,7 @@ impl ChannelManager {
             }
             (None, Some(_) | None) => return Err(unknown()),
         };
-        if terms.cltv_expiry.blocks_left(self.tip).0 < min_final.max(CLAIM_MARGIN) {
+        if terms.cltv_expiry.blocks_left(self.tip.height).0 < min_final.max(CLAIM_MARGIN) {
             return Err(unknown());
         }
         Ok(())
@@ -286,7 +286,7 @@ impl ChannelManager {
         self.shown_claimable.remove(&hash);
         for (id, htlc) in self.held.remove(&hash).unwrap_or_default() {
             if let Some(received) = self.channels[&id].state().commitments.received.get(&htlc) {
-                let failure = why(&received.terms, self.tip);
+                let failure = why(&received.terms, self.tip.height);
                 self.refuse(id, htlc, &failure, turn);
             }
         }
@@ -346,7 +346,7 @@ impl ChannelManager {
                     .and_then(|recognised| recognised.preimage)
                     .or(payload.keysend_preimage),
                 received_at_ms: received.received_at_ms,
-                blocks_left: received.terms.cltv_expiry.blocks_left(self.tip).0,
+                blocks_left: received.terms.cltv_expiry.blocks_left(self.tip.height).0,
             })
         });
         parts.collect()

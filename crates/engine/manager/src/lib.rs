@@ -4,11 +4,12 @@
 //! touches, as one atomic batch; and the effects, which only the gate can read, once the batch is durable. The manager is the third
 //! reader of the channels' logs: whatever it keeps for itself is derived from them, or corrected by them at start (G9).
 //!
-//! Start at [`ChannelManager::handle`], then `outbound`, `inbound`, `forwarding`, then `restore`.
+//! Start at [`ChannelManager::handle`], then `outbound`, `inbound`, `forwarding`, `chain`, then `restore`.
 
 #![forbid(unsafe_code)]
 
 mod api;
+mod chain;
 mod events;
 mod forwarding;
 mod inbound;
@@ -20,8 +21,9 @@ mod restore;
 mod turn;
 
 pub use api::{
-    ChainEvent, Command, Context, DisconnectReason, Effect, Event, Input, NewChannel, NewPayment, NumberedEvent,
-    Outgoing, Purpose, RequestId, Response,
+    ChainEvent, Command, ConnectedBlock, Context, DisconnectReason, Effect, Enforcement, Event, Input, Loaded,
+    NewChannel, NewPayment, NumberedEvent, Outgoing, Purpose, RequestId, Response,
 };
+pub use chain::load;
 pub use manager::{ChannelManager, ManagerConfig, PAYMENT_VERSION};
 pub use restore::{RestoreError, Restored};

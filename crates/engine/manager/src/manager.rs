@@ -8,12 +8,14 @@ use quittance_channel::{
     ForceCloseReason, ForwardingPolicy, HtlcSource, Link, Need, Opening, Reaction, UPDATE_VERSION,
 };
 use quittance_journal::{ColdId, Generation, Key, Scope, Step, UpdateId};
+use quittance_monitor::Tip;
 use quittance_payments::{InvoiceKey, Payment, onion};
 use quittance_primitives::{BlockHeight, ChannelId, Features, HtlcId, NodeId, PaymentHash, PaymentId, ShortChannelId};
 use quittance_records::Record;
 use quittance_wire::{Message, UpdateAddHtlc};
 
-use crate::api::{ChainEvent, Command, Context, Effect, Event, Input, Outgoing, Purpose, RequestId, Response};
+use crate::api::{Command, Context, Effect, Event, Input, Outgoing, Purpose, RequestId, Response};
+use crate::chain::Monitored;
 use crate::events::Events;
 use crate::opening::Opening as OpeningChannel;
 use crate::turn::Turn;
@@ -48,9 +50,11 @@ pub struct ManagerConfig {
 #[derive(Clone, Debug)]
 pub struct ChannelManager {
     pub(crate) config: ManagerConfig,
-    pub(crate) tip: BlockHeight,
+    pub(crate) tip: Tip,
     pub(crate) peers: BTreeMap<NodeId, ConnectedPeer>,
     pub(crate) channels: BTreeMap<ChannelId, Channel>,
+    /// Each channel's monitor.
+    pub(crate) monitors: BTreeMap<ChannelId, Monitored>,
     /// Channels on their way to existence, by peer and temporary id. Forgotten with the connection.
     pub(crate) openings: BTreeMap<(NodeId, ChannelId), OpeningChannel>,
     /// Payments whose outcome the user has not confirmed.
@@ -141,7 +145,7 @@ impl ChannelManager {
 
     /// The height of the best chain's tip, as it was told.
     pub const fn tip(&self) -> BlockHeight {
-        self.tip
+        self.tip.height
     }
 
     fn dispatch(&mut self, input: Input, turn: &mut Turn<'_>) {
@@ -168,6 +172,7 @@ impl ChannelManager {
                 finished,
             } => self.command(request, *command, finished.as_deref(), turn),
             Input::Chain(event) => self.chain(event, turn),
+            Input::Loaded(loaded) => self.loaded(*loaded, turn),
             Input::EventHandled(last) => self.events_handled(last, turn),
             Input::Tick => self.tick(turn),
         }
@@ -281,7 +286,7 @@ impl ChannelManager {
 
     /// A channel can be used again: what waited for it goes on.
     fn link_is_up(&mut self, id: ChannelId, turn: &mut Turn<'_>) {
-        let tip = self.tip;
+        let tip = self.tip.height;
         if let Some(decision) = self.channels[&id].decide_ready(tip, None) {
             self.adopt(id, decision, turn);
         }
@@ -292,39 +297,9 @@ impl ChannelManager {
         let id = opening.facts.channel_id;
         assert!(!self.channels.contains_key(&id), "a funding output makes one channel");
         self.channels.insert(id, Channel::open(opening, features));
+        self.monitors.insert(id, Monitored::new(self.tip));
         turn.channels.insert(id);
         self.emit_channel_effect(id, effect, turn);
-    }
-
-    fn chain(&mut self, event: ChainEvent, turn: &mut Turn<'_>) {
-        match event {
-            ChainEvent::Tip(height) => {
-                self.tip = height;
-                let ids: Vec<_> = self.channels.keys().copied().collect();
-                for id in ids {
-                    let channel = &self.channels[&id];
-                    let decision = channel
-                        .decide_ready(height, None)
-                        .or_else(|| channel.decide_funding_timeout(height));
-                    if let Some(decision) = decision {
-                        self.adopt(id, decision, turn);
-                    }
-                }
-                self.check_deadlines(turn);
-            }
-            ChainEvent::FundingConfirmed(id, confirmation) => {
-                if let Some(channel) = self.channels.get(&id) {
-                    let decision = channel.decide_funding_confirmed(confirmation);
-                    self.adopt(id, decision, turn);
-                }
-            }
-            ChainEvent::FundingUnconfirmed(id) => {
-                if let Some(channel) = self.channels.get(&id) {
-                    let decision = channel.decide_funding_unconfirmed();
-                    self.adopt(id, decision, turn);
-                }
-            }
-        }
     }
 
     fn tick(&mut self, turn: &mut Turn<'_>) {
@@ -337,6 +312,7 @@ impl ChannelManager {
 
     /// Folds a decision into its channel, and queues what follows from it.
     pub(crate) fn adopt(&mut self, id: ChannelId, decision: Decision, turn: &mut Turn<'_>) {
+        self.keep_revoked(id, &decision.steps, turn);
         let channel = self
             .channels
             .get_mut(&id)
@@ -364,10 +340,8 @@ impl ChannelManager {
                 return;
             }
             ChannelEffect::SendClosing(to_sign) => Outgoing::Closing(to_sign),
-            ChannelEffect::BroadcastClosing(closing) => {
-                turn.emit(Effect::BroadcastClosing(closing));
-                return;
-            }
+            // The monitor asks for it at the end of the step, and after every block.
+            ChannelEffect::BroadcastClosing(_) => return,
         };
         let peer = self.channels[&id].state().facts.peer;
         self.send(peer, outgoing, turn);
@@ -422,6 +396,7 @@ impl ChannelManager {
             }
         }
         assert!(turn.pending.is_empty(), "signing has no consequence");
+        self.write_monitors(&mut turn);
         self.write_updates(&mut turn);
         self.write_payments(&mut turn);
         self.events.show(&mut turn);
@@ -449,7 +424,7 @@ impl ChannelManager {
             }
             Consequence::WeFellBehind => {
                 let why = "we lost state, and asked the peer to close the channel".to_owned();
-                self.events.push(Event::ChannelClosed(id, why), turn);
+                self.tell_closed(id, why, turn);
             }
         }
     }
@@ -508,7 +483,7 @@ impl ChannelManager {
     pub(crate) fn channel_context<'a>(&self, turn: &Turn<'a>) -> ChannelContext<'a> {
         ChannelContext {
             now_ms: turn.context.now_ms,
-            height: self.tip,
+            height: self.tip.height,
             limits: turn.context.limits,
             verifier: turn.context.verifier,
         }

@@ -4,7 +4,7 @@ use quittance_channel::{Answer, ForceCloseReason, Violation};
 use quittance_primitives::{ChannelId, NodeId};
 use quittance_wire::{ErrorMessage, Message, Warning};
 
-use crate::api::{DisconnectReason, Effect, Event, Outgoing};
+use crate::api::{DisconnectReason, Effect, Outgoing};
 use crate::manager::{ChannelManager, channel_id};
 use crate::turn::Turn;
 
@@ -92,8 +92,7 @@ impl ChannelManager {
         let why = format!("{reason:?}");
         if let Some(decision) = self.channels[&id].decide_force_close(reason) {
             self.adopt(id, decision, turn);
-            self.events.push(Event::ChannelClosed(id, why), turn);
-            turn.emit(Effect::BroadcastCommitment(id));
+            self.tell_closed(id, why, turn);
         }
     }
 }

@@ -9,6 +9,7 @@ use quittance_primitives::{ChannelId, MilliSatoshi, NodeId};
 use quittance_wire::{AcceptChannel, FundingCreated, FundingSigned, Message, OpenChannel};
 
 use crate::api::{Effect, NewChannel, Outgoing, Response};
+use crate::chain::Monitored;
 use crate::manager::ChannelManager;
 use crate::turn::Turn;
 
@@ -112,7 +113,7 @@ impl ChannelManager {
         let key = (peer, id);
         match self.openings.remove(&key) {
             Some(Opening::Ours(funder)) => match *funder {
-                Funder::AwaitingFunding(state) => match state.fund(funding, self.tip) {
+                Funder::AwaitingFunding(state) => match state.fund(funding, self.tip.height) {
                     Ok((state, effect)) => {
                         let funder = Funder::AwaitingFundingSigned(Box::new(state));
                         self.openings.insert(key, Opening::Ours(Box::new(funder)));
@@ -226,6 +227,7 @@ impl ChannelManager {
         let id = channel.state().facts.channel_id;
         let replaced = self.channels.insert(id, *channel);
         assert!(replaced.is_none(), "a funding output makes one channel");
+        self.monitors.insert(id, Monitored::new(self.tip));
         turn.channels.insert(id);
         turn.pending
             .extend(reaction.consequences.into_iter().map(|consequence| (id, consequence)));

@@ -173,9 +173,9 @@ impl ChannelManager {
             payee: kind.payee,
             amount,
             fee_limit: payment.fee_limit.saturating_sub(self.fees_on_their_way(payment.id)),
-            final_expiry: CltvExpiry(self.tip.0)
+            final_expiry: CltvExpiry(self.tip.height.0)
                 .checked_add(delta)
-                .unwrap_or(CltvExpiry(self.tip.0)),
+                .unwrap_or(CltvExpiry(self.tip.height.0)),
             hints: kind.hints.clone(),
             parts_max: PARTS_MAX.saturating_sub(parts).max(1),
             avoid: payment.retry.avoid.clone(),

@@ -8,17 +8,19 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use quittance_channel::{
     CHECKPOINT_VERSION, Channel, ChannelMonitorUpdate, ChannelState, HtlcSource, Outcome, PaymentFailureReason,
-    PaymentPart, Phase, ReportedEnd, UPDATE_VERSION,
+    PaymentPart, ReportedEnd, UPDATE_VERSION,
 };
 use quittance_journal::{
-    EventNumber, HeaderRow, Key, KeyRange, ReadError, RecordError, Space, Step, Store, UpdateId, decode_record,
+    ColdId, EventNumber, HeaderRow, Key, KeyRange, ReadError, RecordError, Space, Step, Store, UpdateId, decode_record,
 };
+use quittance_monitor::{ChannelMonitor, MONITOR_VERSION, Tip};
 use quittance_onion::Payload;
 use quittance_payments::{Payment, PaymentStatus};
-use quittance_primitives::{BlockHeight, ChannelId, PaymentHash, PaymentId, PaymentPreimage};
+use quittance_primitives::{ChannelId, PaymentHash, PaymentId, PaymentPreimage};
 use quittance_records::{BadRecord, Record};
 
-use crate::api::{Context, Effect, Event, Purpose};
+use crate::api::{Context, Effect, Event};
+use crate::chain::Monitored;
 use crate::events::{EVENT_VERSION, EventMarks, Events};
 use crate::inbound::judged;
 use crate::manager::{ChannelManager, ManagerConfig, PAYMENT_VERSION};
@@ -60,6 +62,9 @@ pub enum RestoreError {
         /// The first update that is missing.
         missing: UpdateId,
     },
+    /// The record of a channel's monitor is not there.
+    #[error("the record of the monitor of channel {0} is missing; restore the file that holds it")]
+    MonitorMissing(ChannelId),
     /// A row rests on an update that the channel's log does not have: files of two moments were mixed.
     #[error(
         "payment {payment} rests on update {row:?} of channel {channel}, whose log ends at {log:?}: \
@@ -90,17 +95,18 @@ enum Told {
 }
 
 impl ChannelManager {
-    /// Reads a node back from its records. `tip` is the height of the best chain's tip, as far as it is known.
+    /// Reads a node back from its records. `tip` is the best chain's tip, as far as it is known; blocks follow from [`Self::chain_tips`] on.
     ///
     /// # Errors
     /// [`RestoreError`] names the record that stands against it.
     pub fn restore(
         config: ManagerConfig,
-        tip: BlockHeight,
+        tip: Tip,
         store: &dyn Store,
         context: &Context<'_>,
     ) -> Result<Restored, RestoreError> {
         let (channels, checkpoints) = read_channels(store)?;
+        let monitors = read_monitors(store, &channels)?;
         let payments = read_rows(store, Space::Payments, PAYMENT_VERSION, |_, payment: Payment| {
             (payment.id, payment)
         })?;
@@ -112,12 +118,13 @@ impl ChannelManager {
             reserved: mark(store, HeaderRow::ReservedEvents)?,
             handled_below: mark(store, HeaderRow::HandledEvents)?,
         };
-        refuse_rows_ahead(&channels, &payments)?;
+        refuse_rows_ahead(store, &channels, &payments)?;
         let mut manager = Self {
             config,
             tip,
             peers: BTreeMap::new(),
             channels,
+            monitors,
             openings: BTreeMap::new(),
             payments,
             events: Events::restore(events, marks),
@@ -412,7 +419,9 @@ impl ChannelManager {
                         self.held.entry(received.terms.payment_hash).or_default().insert(at);
                         hashes.insert(received.terms.payment_hash);
                     }
-                    Ok(Payload::Forward(_)) if self.forwards.contains_key(&at) => {}
+                    // What a closed channel brought and was not sent on is left to the chain.
+                    Ok(Payload::Forward(_))
+                        if self.forwards.contains_key(&at) || !channel.state().phase.is_operating() => {}
                     Ok(Payload::Forward(_)) => {
                         self.waiting.insert(at, None);
                     }
@@ -443,24 +452,13 @@ impl ChannelManager {
             .any(|htlc| htlc.terms.payment_hash == *hash && htlc.state.is_irrevocably_added() && htlc.removal.is_none())
     }
 
-    /// Transactions that may not have left before the crash: fundings that are not confirmed, and commitments of closed channels.
-    fn owe_transactions(&self, turn: &mut Turn<'_>) {
-        for (id, channel) in &self.channels {
-            let state = channel.state();
-            match &state.phase {
-                Phase::ForceClosed(_) => turn.emit(Effect::BroadcastCommitment(*id)),
-                Phase::ClosingAgreed(_) => {
-                    for closing in state.agreed_closings() {
-                        turn.emit(Effect::BroadcastClosing(Box::new(closing)));
-                    }
-                }
-                Phase::AwaitingReady(_) | Phase::ShuttingDown(_) => {
-                    if let Some(funding) = state.funding_to_broadcast(|other| self.channels.contains_key(other)) {
-                        turn.emit(Effect::Broadcast(Box::new(funding.clone()), Purpose::Funding(*id)));
-                    }
-                }
-                Phase::Normal | Phase::FellBehind | Phase::Abandoned(_) => {}
-            }
+    /// Transactions that may not have left before the crash: fundings that are not confirmed, and all that closes a channel.
+    fn owe_transactions(&mut self, turn: &mut Turn<'_>) {
+        for id in self.channel_ids() {
+            self.owe_funding(id, turn);
+            self.follow_chain(id, turn);
+            // What should be in the mempool is asked for at the end of the step.
+            turn.monitors.insert(id);
         }
     }
 }
@@ -511,8 +509,30 @@ fn read_channels(store: &dyn Store) -> Result<Channels, RestoreError> {
     Ok((channels, checkpoints))
 }
 
+/// Reads the monitor of every channel.
+fn read_monitors(
+    store: &dyn Store,
+    channels: &BTreeMap<ChannelId, Channel>,
+) -> Result<BTreeMap<ChannelId, Monitored>, RestoreError> {
+    let mut monitors = read_rows(
+        store,
+        Space::Monitors,
+        MONITOR_VERSION,
+        |key, monitor: ChannelMonitor| match key {
+            Key::Monitor(channel) => (channel, Monitored::restored(monitor)),
+            _ => unreachable!("the space of monitors holds monitors"),
+        },
+    )?;
+    if let Some(channel) = channels.keys().find(|channel| !monitors.contains_key(channel)) {
+        return Err(RestoreError::MonitorMissing(*channel));
+    }
+    monitors.retain(|channel, _| channels.contains_key(channel));
+    Ok(monitors)
+}
+
 /// Design page, seed rule 6: a row behind the log is corrected, a row ahead of it is refused.
 fn refuse_rows_ahead(
+    store: &dyn Store,
     channels: &BTreeMap<ChannelId, Channel>,
     payments: &BTreeMap<PaymentId, Payment>,
 ) -> Result<(), RestoreError> {
@@ -521,7 +541,13 @@ fn refuse_rows_ahead(
             let log = channels
                 .get(channel)
                 .map_or(UpdateId(0), |channel| channel.state().last_update);
-            if *row > log {
+            // Of a channel that is closed and forgotten an older copy of the rows may well speak.
+            let is_forgotten = || {
+                store
+                    .get(&Key::Cold(*channel, ColdId::Closed))
+                    .map(|closed| closed.is_some())
+            };
+            if *row > log && !(log == UpdateId(0) && is_forgotten()?) {
                 return Err(RestoreError::RowAhead {
                     payment: payment.id,
                     channel: *channel,

@@ -16,6 +16,8 @@ pub(crate) struct Turn<'a> {
     pub(crate) pending: VecDeque<(ChannelId, Consequence)>,
     /// Channels whose logs have grown.
     pub(crate) channels: BTreeSet<ChannelId>,
+    /// Channels whose monitor's record is to be written.
+    pub(crate) monitors: BTreeSet<ChannelId>,
     /// Payments whose rows have changed.
     pub(crate) payments: BTreeSet<PaymentId>,
     drawn: u64,
@@ -28,6 +30,7 @@ impl<'a> Turn<'a> {
             step: Step::new(),
             pending: VecDeque::new(),
             channels: BTreeSet::new(),
+            monitors: BTreeSet::new(),
             payments: BTreeSet::new(),
             drawn: 0,
         }

@@ -24,7 +24,7 @@ pub struct FeeContext<'a> {
 }
 
 /// Something that should be in the mempool.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Broadcast {
     /// A closing transaction that the peer signed, and our funding key has yet to sign.
     Mutual(Box<ClosingToBroadcast>),

@@ -28,9 +28,10 @@ pub const MONITOR_VERSION: u16 = 1;
 pub struct ChannelMonitor {
     view: ChainView,
     attempts: Attempts,
+    told: bool,
 }
 
-record!(ChannelMonitor { view, attempts });
+record!(ChannelMonitor { view, attempts, told });
 
 /// A block, as it is connected.
 #[derive(Clone, Copy, Debug)]
@@ -71,6 +72,7 @@ impl ChannelMonitor {
         Self {
             view: ChainView::new(tip),
             attempts: Attempts::new(),
+            told: false,
         }
     }
 
@@ -144,17 +146,31 @@ impl ChannelMonitor {
         if hash != self.view.tip.hash {
             return Err(self.not_next(height));
         }
-        let before = (self.view.closing.is_some(), self.view.spends.len());
-        self.view.cut(height);
-        self.view.tip = Tip {
+        Ok(self.rewind(Tip {
             height: height.saturating_sub(BlockCount(1)),
             hash: previous,
-        };
-        if before == (self.view.closing.is_some(), self.view.spends.len()) {
-            Ok(Noted::Nothing)
-        } else {
-            Ok(Noted::Something)
+        }))
+    }
+
+    /// Takes back every block above `fork`, the last one that the monitor's chain and the active one have in common. A monitor that stands
+    /// below it changes nothing.
+    pub fn rewind(&mut self, fork: Tip) -> Noted {
+        if self.view.tip.height <= fork.height {
+            return Noted::Nothing;
         }
+        let before = (self.view.closing.is_some(), self.view.spends.len());
+        self.view.cut(fork.height.saturating_add(BlockCount(1)));
+        self.view.tip = fork;
+        if before == (self.view.closing.is_some(), self.view.spends.len()) {
+            Noted::Nothing
+        } else {
+            Noted::Something
+        }
+    }
+
+    /// Notes that the user is told of the channel's end. Whether it was not before.
+    pub fn tell(&mut self) -> bool {
+        !std::mem::replace(&mut self.told, true)
     }
 
     /// The outputs whose spending must be told to [`Self::connect`].

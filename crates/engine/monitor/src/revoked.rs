@@ -8,7 +8,8 @@ use quittance_channel::{ChannelMonitorUpdate, ChannelState, Step, View};
 use quittance_journal::{ColdId, Key};
 use quittance_primitives::{CltvExpiry, CommitmentNumber, HtlcId, MilliSatoshi, PaymentHash};
 use quittance_records::{BadRecord, Listed, Record};
-use quittance_transactions::{CommitmentTransaction, Htlc, HtlcDirection};
+use quittance_transactions::fees::is_trimmed;
+use quittance_transactions::{Htlc, HtlcDirection};
 
 /// The newest version of the record format of [`RevokedHtlcs`].
 pub const REVOKED_VERSION: u16 = 1;
@@ -18,7 +19,7 @@ pub const REVOKED_VERSION: u16 = 1;
 pub struct RevokedHtlcs {
     /// Which commitment of the peer's.
     pub number: CommitmentNumber,
-    /// Its HTLCs, in the order of its outputs.
+    /// Its HTLCs with outputs, in no order that matters.
     pub htlcs: Vec<RevokedHtlc>,
 }
 
@@ -31,13 +32,12 @@ impl RevokedHtlcs {
     /// folded. `None` when no revocation is awaited, or when the commitment has no HTLC with an output.
     pub fn about_to_be_revoked(state: &ChannelState) -> Option<Self> {
         let contents = state.commitments.contents(&state.facts, View::RemotePrevious)?;
-        if contents.htlcs.is_empty() {
-            return None;
-        }
-        let commitment = CommitmentTransaction::build_with_reduced_fee(&state.facts.terms(), &contents);
-        let commitment = commitment.expect("a commitment that was signed can be built");
-        let outputs = commitment.htlc_outputs().iter();
-        let htlcs: Vec<_> = outputs.map(|output| RevokedHtlc(output.htlc)).collect();
+        let format = state.facts.format;
+        let dust_limit = state.facts.sides.remote.dust_limit;
+        let htlcs = contents.htlcs.iter();
+        let untrimmed =
+            htlcs.filter(|htlc| !is_trimmed(format, htlc.direction, contents.feerate, dust_limit, htlc.amount));
+        let htlcs: Vec<_> = untrimmed.map(|htlc| RevokedHtlc(*htlc)).collect();
         (!htlcs.is_empty()).then_some(Self {
             number: contents.number,
             htlcs,

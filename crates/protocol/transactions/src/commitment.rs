@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// A commitment transaction without signatures, and all that belongs to it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CommitmentTransaction {
     transaction: Transaction,
     txid: Txid,

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// The scripts of one commitment transaction.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CommitmentScripts {
     format: CommitmentFormat,
     keys: CommitmentKeys,

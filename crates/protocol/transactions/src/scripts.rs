@@ -75,7 +75,7 @@ pub fn shared_anchor() -> ScriptBuf {
 }
 
 /// What all HTLC scripts of one commitment share.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HtlcScripts {
     revocation_hash: hash160::Hash,
     broadcaster_htlc: [u8; 33],

@@ -1,18 +1,13 @@
 //! Channels between the nodes of a world, opened and confirmed at once.
 
-use bitcoin::absolute::LockTime;
-use bitcoin::hashes::Hash;
-use bitcoin::transaction::Version;
-use bitcoin::{Amount, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Txid, Witness};
-use quittance_channel::opening::FundingTransaction;
-use quittance_channel::{
-    BySide, ChannelEffect, ChannelFacts, ForwardingPolicy, FundingConfirmation, Opening, Side, SideFacts,
-};
-use quittance_manager::{ChainEvent, Input};
+use bitcoin::{Amount, OutPoint, TxOut};
+use quittance_channel::{BySide, ChannelEffect, ChannelFacts, ForwardingPolicy, Opening, Side, SideFacts};
+use quittance_manager::Input;
 use quittance_primitives::{
-    BlockCount, BlockHeight, ChannelId, CltvExpiryDelta, CommitmentNumber, Feature, Features, FeeratePerKw,
-    MilliSatoshi, ShortChannelId, ToSelfDelay,
+    BlockCount, ChannelId, CltvExpiryDelta, CommitmentNumber, Feature, Features, FeeratePerKw, MilliSatoshi,
+    ToSelfDelay,
 };
+use quittance_regtest::{Chain, MineOptions};
 use quittance_transactions::{CommitmentContents, CommitmentFormat, CommitmentTransaction, Role};
 use quittance_wire::Message;
 
@@ -45,7 +40,14 @@ impl World {
         self.connect(opener, other);
         self.channels += 1;
         let number = self.channels;
-        let openings = self.openings(opener, other, setup, number);
+        let output = self.funding_output(opener, other, setup, number);
+        let payment = self.chain.faucet.pay(&mut self.chain.chain, &[output]);
+        let funding = OutPoint {
+            txid: payment.compute_txid(),
+            vout: 0,
+        };
+        self.follow_all();
+        let openings = self.openings(opener, other, setup, (number, funding));
         let id = openings[0].facts.channel_id;
         for (node, opening) in [opener, other].into_iter().zip(&openings) {
             self.nodes[node].balance_at_first += opening.facts.initial_balance.local.0;
@@ -64,25 +66,31 @@ impl World {
                 },
             );
         }
-        let height = BlockHeight(700_001);
-        let short_channel_id = ShortChannelId::new(height, number, 0).expect("in range");
-        for node in [opener, other] {
-            let confirmation = FundingConfirmation {
-                height,
-                short_channel_id,
-            };
-            self.input(node, Input::Chain(ChainEvent::FundingConfirmed(id, confirmation)));
-            self.input(node, Input::Chain(ChainEvent::Tip(self.tip)));
-        }
+        let options = MineOptions::empty(3).including([payment]);
+        self.chain.chain.mine(&options).expect("the funding is valid");
+        self.follow_all();
         self.settle();
         id
+    }
+
+    /// What the funding of a channel pays.
+    fn funding_output(&mut self, opener: NodeIndex, other: NodeIndex, setup: &ChannelSetup, number: u32) -> TxOut {
+        let [opening, _] = self.openings(opener, other, setup, (number, OutPoint::null()));
+        opening.facts.terms().funding_output()
     }
 
     #[allow(
         clippy::too_many_lines,
         reason = "both ends' facts, which say the same from two sides"
     )]
-    fn openings(&mut self, opener: NodeIndex, other: NodeIndex, setup: &ChannelSetup, number: u32) -> [Opening; 2] {
+    fn openings(
+        &mut self,
+        opener: NodeIndex,
+        other: NodeIndex,
+        setup: &ChannelSetup,
+        (number, funding): (u32, OutPoint),
+    ) -> [Opening; 2] {
+        let opened_at = self.tip();
         let keys_id = |node: NodeIndex| {
             let mut id = [0x11; 32];
             id[1..5].copy_from_slice(&number.to_be_bytes());
@@ -90,12 +98,6 @@ impl World {
             id
         };
         let ends = [opener, other].map(|node| self.nodes[node].signer.channel(keys_id(node)));
-        let mut txid = [7; 32];
-        txid[..4].copy_from_slice(&number.to_be_bytes());
-        let funding = OutPoint {
-            txid: Txid::from_byte_array(txid),
-            vout: 0,
-        };
         let side = |end: usize| SideFacts {
             keys: ends[end].keys.public_keys(),
             dust_limit: Amount::from_sat(354),
@@ -137,7 +139,7 @@ impl World {
                 initial_feerate: FeeratePerKw(1_000),
                 signer_keys_id: keys_id([opener, other][own]),
                 minimum_depth: BlockCount(3),
-                opened_at: BlockHeight(700_000),
+                opened_at,
                 funding_transaction: None,
             }
         };
@@ -174,25 +176,4 @@ impl World {
             },
         })
     }
-}
-
-/// What a wallet makes: a transaction with a signed segwit input that pays `output`.
-pub(super) fn funding_transaction(output: TxOut) -> FundingTransaction {
-    let seed = bitcoin::hashes::sha256::Hash::hash(output.script_pubkey.as_bytes());
-    let input = TxIn {
-        previous_output: OutPoint {
-            txid: Txid::from_byte_array(seed.to_byte_array()),
-            vout: 0,
-        },
-        script_sig: ScriptBuf::new(),
-        sequence: Sequence::ENABLE_RBF_NO_LOCKTIME,
-        witness: Witness::from_slice(&[[1; 64]]),
-    };
-    let transaction = Transaction {
-        version: Version::TWO,
-        lock_time: LockTime::ZERO,
-        input: vec![input],
-        output: vec![output.clone()],
-    };
-    FundingTransaction::new(transaction, &[output]).expect("it pays the output")
 }

@@ -5,13 +5,15 @@ use std::error::Error;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use bitcoin::Script;
 use bitcoin::constants::ChainHash;
 use quittance_channel::opening::OpeningPolicy;
 use quittance_channel::{ChannelLimits, ForwardingPolicy, InlineVerifier};
 use quittance_journal::{Gate, Store, decode_record};
 use quittance_manager::{ChannelManager, Command, Context, Effect, Input, ManagerConfig, PAYMENT_VERSION};
+use quittance_monitor::{FeeEstimates, Tip};
 use quittance_payments::{DirectRouter, InvoiceKey, Payment};
-use quittance_primitives::{BlockHeight, CltvExpiryDelta, MilliSatoshi, NodeId};
+use quittance_primitives::{CltvExpiryDelta, FeeratePerKw, MilliSatoshi, NodeId};
 use quittance_records::Record;
 use quittance_signer::LocalSigner;
 use quittance_store::embedded::{EmbeddedStore, Options};
@@ -54,7 +56,7 @@ impl Node {
     }
 
     /// Starts the process from its files. Returns what had to be rebuilt, in words.
-    pub(crate) fn start(&mut self, tip: BlockHeight, entropy: [u8; 32]) -> Result<Vec<String>, Box<dyn Error>> {
+    pub(crate) fn start(&mut self, tip: Tip, entropy: [u8; 32]) -> Result<Vec<String>, Box<dyn Error>> {
         let mut store = EmbeddedStore::open(&self.folder, Options::default())?;
         let config = ManagerConfig {
             invoice_key: self.invoice_key(),
@@ -131,5 +133,8 @@ fn context(limits: &ChannelLimits, entropy: [u8; 32]) -> Result<Context<'_>, Box
         limits,
         verifier: &InlineVerifier,
         router: &DirectRouter,
+        fees: FeeEstimates::flat(FeeratePerKw(1_000)),
+        // No channel of the demonstration is closed.
+        sweep_to: Script::new(),
     })
 }

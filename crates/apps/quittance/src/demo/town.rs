@@ -7,15 +7,15 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use bitcoin::hashes::{Hash, sha256};
 use bitcoin::{Amount, TxOut};
-use quittance_channel::FundingConfirmation;
 use quittance_channel::opening::FundingTransaction;
 use quittance_journal::{EventNumber, Generation};
-use quittance_manager::{ChainEvent, Command, Effect, Event, Input, NewChannel, NewPayment, Purpose, RequestId};
-use quittance_payments::{ForPayee, HintHop, InvoiceTerms, PaymentKind};
-use quittance_primitives::{
-    BlockHeight, ChannelId, Feature, Features, FeeratePerKw, MilliSatoshi, NodeId, PaymentId, ShortChannelId,
+use quittance_manager::{
+    ChainEvent, Command, ConnectedBlock, Effect, Event, Input, NewChannel, NewPayment, Purpose, RequestId,
 };
-use quittance_regtest::{Chain, ChainParameters, EmbeddedChain, Faucet, MineOptions, Policy};
+use quittance_monitor::Tip;
+use quittance_payments::{ForPayee, HintHop, InvoiceTerms, PaymentKind};
+use quittance_primitives::{BlockHeight, ChannelId, Feature, Features, FeeratePerKw, MilliSatoshi, NodeId, PaymentId};
+use quittance_regtest::{Chain, ChainParameters, EmbeddedChain, Faucet, MineOptions, Policy, Reason};
 use quittance_wire::Message;
 
 use super::NAMES;
@@ -169,9 +169,14 @@ impl Town {
     }
 
     fn start(&mut self, node: usize) -> Outcome<()> {
-        let (entropy, tip) = (self.draw(), self.chain.tip().height);
+        let (entropy, tip) = (self.draw(), self.chain.tip());
+        let tip = Tip {
+            height: tip.height,
+            hash: tip.hash,
+        };
         self.nodes[node].start(tip, entropy)?;
-        self.pass(node)
+        self.pass(node)?;
+        self.tell_blocks(node)
     }
 
     fn recover(&mut self) -> Outcome<()> {
@@ -308,14 +313,18 @@ impl Town {
                 self.fund(node, peer, temporary_channel_id, output)?;
             }
             Effect::Broadcast(transaction, Purpose::Funding(_)) => {
-                self.chain.submit(&transaction)?;
+                // A node that reads old blocks asks for what a newer one confirmed.
+                match self.chain.submit(&transaction) {
+                    Err(refused) if refused.reason != Reason::AlreadyKnown => return Err(refused.into()),
+                    Err(_) | Ok(_) => {}
+                }
             }
             Effect::Disconnect(..)
             | Effect::HandledConfirmed(_)
             | Effect::HandledRefused(_)
             | Effect::Respond(..)
-            | Effect::BroadcastCommitment(_)
-            | Effect::BroadcastClosing(_) => {}
+            | Effect::Enforce(_)
+            | Effect::Load(_) => {}
         }
         Ok(())
     }
@@ -340,58 +349,39 @@ impl Town {
         )
     }
 
-    /// Tells every node of the tip, and of its channels' funding transactions.
+    /// Tells every node of the blocks that it has not read.
     fn tell_the_chain(&mut self) -> Outcome<()> {
-        let tip = self.chain.tip().height;
         for node in 0..self.nodes.len() {
-            for confirmation in self.confirmations(node)? {
-                self.input(
-                    node,
-                    Input::Chain(ChainEvent::FundingConfirmed(confirmation.0, confirmation.1)),
-                )?;
-            }
-            self.input(node, Input::Chain(ChainEvent::Tip(tip)))?;
+            self.tell_blocks(node)?;
         }
         Ok(())
     }
 
-    fn confirmations(&self, node: usize) -> Outcome<Vec<(ChannelId, FundingConfirmation)>> {
-        let mut found = Vec::new();
-        for channel in self.nodes[node]
-            .process
-            .iter()
-            .flat_map(|process| process.manager.channels())
-        {
-            let facts = &channel.state().facts;
-            let Some(height) = self.chain.confirmed_at(&facts.funding.txid) else {
-                continue;
+    fn tell_blocks(&mut self, node: usize) -> Outcome<()> {
+        let Some(process) = &self.nodes[node].process else {
+            return Ok(());
+        };
+        let read = process
+            .manager
+            .chain_tips()
+            .first_key_value()
+            .map(|(height, _)| *height);
+        let tip = self.chain.tip().height;
+        for height in read.unwrap_or(tip).0 + 1..=tip.0 {
+            let hash = self
+                .chain
+                .block_hash(BlockHeight(height))
+                .ok_or("a height up to the tip has a block")?;
+            let block = self.chain.block(&hash).ok_or("a block of the chain is known")?;
+            let connected = ConnectedBlock {
+                height: BlockHeight(height),
+                hash,
+                previous: block.header.prev_blockhash,
+                transactions: (0..).zip(block.txdata.iter().cloned()).collect(),
             };
-            let index = self.index_in_block(height, &facts.funding.txid)?;
-            let output = u16::try_from(facts.funding.vout)?;
-            let short_channel_id =
-                ShortChannelId::new(height, index, output).ok_or("a block of the demonstration is small")?;
-            found.push((
-                facts.channel_id,
-                FundingConfirmation {
-                    height,
-                    short_channel_id,
-                },
-            ));
+            self.input(node, Input::Chain(ChainEvent::Connected(Box::new(connected))))?;
         }
-        Ok(found)
-    }
-
-    fn index_in_block(&self, height: BlockHeight, txid: &bitcoin::Txid) -> Outcome<u32> {
-        let hash = self
-            .chain
-            .block_hash(height)
-            .ok_or("a confirmed block is in the chain")?;
-        let block = self.chain.block(&hash).ok_or("a confirmed block is known")?;
-        let place = block
-            .txdata
-            .iter()
-            .position(|transaction| transaction.compute_txid() == *txid);
-        Ok(u32::try_from(place.ok_or("a confirmed transaction is in its block")?)?)
+        Ok(())
     }
 
     fn settle(&mut self) -> Outcome<()> {

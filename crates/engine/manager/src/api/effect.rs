@@ -1,7 +1,9 @@
 //! What the engine wants done. Nobody but the gate can read it, and the gate gives it out once it may leave.
 
 use bitcoin::{Transaction, TxOut};
-use quittance_channel::{ClosingToBroadcast, ClosingToSign, CommitmentToSign, RevocationDue};
+use quittance_channel::{ClosingToSign, CommitmentToSign, RevocationDue};
+use quittance_journal::Key;
+use quittance_monitor::Broadcast;
 use quittance_primitives::{ChannelId, NodeId};
 use quittance_wire::Message;
 
@@ -33,10 +35,12 @@ pub enum Effect {
     Respond(RequestId, Box<Response>),
     /// Broadcast a transaction.
     Broadcast(Box<Transaction>, Purpose),
-    /// Broadcast our latest commitment of a channel: the signer adds our signature.
-    BroadcastCommitment(ChannelId),
-    /// Broadcast a closing transaction that the peer signed: the signer adds our signature.
-    BroadcastClosing(Box<ClosingToBroadcast>),
+    /// Complete a transaction that closes a channel or claims what is ours of it, and broadcast it: the signer signs, and the wallet
+    /// adds coins where they are asked for. Comes again with every block until it is confirmed: what is in the mempool already is
+    /// no error.
+    Enforce(Box<Enforcement>),
+    /// Read a record, by [`crate::load`], and hand it back by `Input::Loaded`.
+    Load(Key),
 }
 
 /// A message to a peer, complete or with what is still to be signed or revealed.
@@ -52,6 +56,17 @@ pub enum Outgoing {
     Closing(Box<ClosingToSign>),
     /// What opens a channel, to be signed.
     Opening(Box<quittance_channel::ChannelEffect>),
+}
+
+/// A transaction that closes a channel, or claims what is ours of it, for signer and wallet to complete.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Enforcement {
+    /// The channel.
+    pub channel: ChannelId,
+    /// By which the signer finds the channel's keys.
+    pub signer_keys_id: [u8; 32],
+    /// What is to be signed, paid for and broadcast.
+    pub broadcast: Broadcast,
 }
 
 /// What a transaction is for.

@@ -1,9 +1,11 @@
 //! Inputs, and the world around them as values.
 
-use quittance_channel::{Attached, ChannelLimits, FundingConfirmation, Opening, Verifier};
+use bitcoin::{BlockHash, Script, Transaction};
+use quittance_channel::{Attached, ChannelLimits, Opening, Verifier};
 use quittance_journal::{EventNumber, Generation};
+use quittance_monitor::{FeeEstimates, RevokedHtlcs, Tip};
 use quittance_payments::{Payment, Router};
-use quittance_primitives::{BlockHeight, ChannelId, Features, NodeId};
+use quittance_primitives::{BlockHeight, ChannelId, CommitmentNumber, Features, NodeId};
 use quittance_wire::Message;
 
 use super::{Command, RequestId};
@@ -51,21 +53,42 @@ pub enum Input {
     },
     /// The chain has moved.
     Chain(ChainEvent),
+    /// What `Effect::Load` asked for, as [`crate::load`] read it.
+    Loaded(Box<Loaded>),
     /// The user has handled all events up to this one.
     EventHandled(EventNumber),
     /// Time has passed: whatever is due is done. To be sent once a second.
     Tick,
 }
 
-/// What the chain says.
+/// What the chain says. Every block of the active chain comes, in order, from the lowest of
+/// [`chain_tips`](crate::ChannelManager::chain_tips) on; blocks that were read before change nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ChainEvent {
-    /// The best chain's tip.
-    Tip(BlockHeight),
-    /// A channel's funding transaction stands in a block.
-    FundingConfirmed(ChannelId, FundingConfirmation),
-    /// A reorganisation took it out again.
-    FundingUnconfirmed(ChannelId),
+    /// A block of the active chain.
+    Connected(Box<ConnectedBlock>),
+    /// A reorganisation took back every block above this one. The new branch's blocks follow.
+    Rewound(Tip),
+}
+
+/// A block of the active chain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConnectedBlock {
+    /// Its height.
+    pub height: BlockHeight,
+    /// Its hash.
+    pub hash: BlockHash,
+    /// The hash of the block before it.
+    pub previous: BlockHash,
+    /// Its transactions, each with its place in the block, in order. What concerns no channel may be left out.
+    pub transactions: Vec<(u32, Transaction)>,
+}
+
+/// A record that the engine does not hold in memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Loaded {
+    /// The HTLCs of a revoked commitment; nothing when it had none with an output.
+    RevokedCommitment(ChannelId, CommitmentNumber, Option<RevokedHtlcs>),
 }
 
 /// The world, as values. With equal inputs and contexts the engine does the same, byte for byte.
@@ -81,4 +104,8 @@ pub struct Context<'a> {
     pub verifier: &'a dyn Verifier,
     /// Who finds routes.
     pub router: &'a dyn Router,
+    /// What confirms when.
+    pub fees: FeeEstimates,
+    /// Where what is claimed on chain goes: a script of the wallet's.
+    pub sweep_to: &'a Script,
 }

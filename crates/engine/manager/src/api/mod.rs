@@ -6,6 +6,6 @@ mod event;
 mod input;
 
 pub use command::{Command, NewChannel, NewPayment, RequestId, Response};
-pub use effect::{DisconnectReason, Effect, Outgoing, Purpose};
+pub use effect::{DisconnectReason, Effect, Enforcement, Outgoing, Purpose};
 pub use event::{Event, NumberedEvent};
-pub use input::{ChainEvent, Context, Input};
+pub use input::{ChainEvent, ConnectedBlock, Context, Input, Loaded};

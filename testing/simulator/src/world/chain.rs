@@ -1,0 +1,260 @@
+//! The chain of a world, its miners, and what each node reads of it and broadcasts to it.
+//!
+//! Every node follows the chain as a daemon does: from where its process stands, block by block; after a start from the lowest tip
+//! that its monitors have read. A crash in the middle leaves the rest for the next start.
+
+use bitcoin::{Amount, BlockHash, OutPoint, Transaction, TxOut, Txid};
+use quittance_channel::opening::FundingTransaction;
+use quittance_manager::{ChainEvent, ConnectedBlock, Enforcement, Input};
+use quittance_monitor::{Broadcast, Tip};
+use quittance_onchain_tests::Wallet;
+use quittance_primitives::{BlockCount, BlockHeight};
+use quittance_regtest::{Chain, ChainEvent as Change, ChainParameters, EmbeddedChain, Faucet, MineOptions, Policy};
+use quittance_transactions::ObscuringFactor;
+
+use super::{NodeIndex, World};
+
+/// Rewards for the faucet to spend, mined before anything else.
+const FIRST_BLOCKS: u32 = 12;
+/// Coins of each node's wallet.
+const COINS: usize = 12;
+
+/// The chain of a world, and its money.
+#[derive(Clone, Debug)]
+pub struct WorldChain {
+    /// The chain, with its mempool.
+    pub chain: EmbeddedChain,
+    /// Pays for fundings.
+    pub faucet: Faucet,
+    /// What was broadcast and refused, but for what was there already.
+    pub refused: Vec<(NodeIndex, String)>,
+    /// Every transaction that closes a channel or claims something of it, as it was broadcast, and by whom.
+    pub enforced: Vec<(NodeIndex, Txid)>,
+    /// Where each node's process has read the chain to.
+    read: Vec<Option<BlockHash>>,
+}
+
+impl WorldChain {
+    /// A chain with some blocks, and wallets with some coins.
+    pub(super) fn new(nodes: u8) -> (Self, Vec<Wallet>) {
+        let parameters = ChainParameters {
+            coinbase_maturity: 1,
+            ..ChainParameters::default()
+        };
+        let mut chain = EmbeddedChain::new(parameters, Policy::default());
+        let mut faucet = Faucet::new();
+        chain
+            .mine(&MineOptions::empty(FIRST_BLOCKS))
+            .expect("empty blocks are valid");
+        let wallets = (0..nodes).map(|node| Wallet::new(node + 1, COINS, &mut chain, &mut faucet));
+        let wallets = wallets.collect();
+        let world = Self {
+            chain,
+            faucet,
+            refused: Vec::new(),
+            enforced: Vec::new(),
+            read: vec![None; nodes.into()],
+        };
+        (world, wallets)
+    }
+
+    /// The last block, as an engine knows it.
+    pub fn tip(&self) -> Tip {
+        let tip = self.chain.tip();
+        Tip {
+            height: tip.height,
+            hash: tip.hash,
+        }
+    }
+
+    /// What the wallet makes for a channel: a transaction with a signed segwit input that pays `output`.
+    pub(super) fn funding(&mut self, output: TxOut) -> FundingTransaction {
+        let payment = self.faucet.pay(&mut self.chain, std::slice::from_ref(&output));
+        FundingTransaction::new(payment, &[output]).expect("it pays the output")
+    }
+}
+
+impl World {
+    /// The height of the chain's tip.
+    pub fn tip(&self) -> BlockHeight {
+        self.chain.tip().height
+    }
+
+    /// Blocks are found, with whatever pays for them, and everyone reads them.
+    pub fn mine(&mut self, blocks: u32) {
+        for _ in 0..blocks {
+            self.mine_with(&MineOptions::blocks(1));
+        }
+    }
+
+    /// Blocks are found as `options` say, and everyone reads them.
+    ///
+    /// # Panics
+    /// When the options ask for an invalid block.
+    pub fn mine_with(&mut self, options: &MineOptions) {
+        self.chain.chain.mine(options).expect("the block is valid");
+        self.tell(|world| format!("block {}", world.tip().0));
+        self.follow_all();
+        self.settle();
+    }
+
+    /// The last `depth` blocks are replaced by one more, mined as `options` say, and everyone reads what became of the chain.
+    ///
+    /// # Panics
+    /// When the options ask for an invalid block.
+    pub fn reorg(&mut self, depth: u32, options: &MineOptions) {
+        self.chain
+            .chain
+            .reorg(BlockCount(depth), options)
+            .expect("the blocks are valid");
+        self.tell(|world| format!("the last {depth} blocks are replaced; the tip is {}", world.tip().0));
+        self.follow_all();
+        self.settle();
+    }
+
+    pub(super) fn follow_all(&mut self) {
+        for node in 0..self.nodes.len() {
+            self.follow(node);
+        }
+    }
+
+    /// A process has started: it reads the chain from where its records end.
+    pub(super) fn take_up_chain(&mut self, node: NodeIndex) {
+        let Some(process) = &self.nodes[node].process else {
+            return;
+        };
+        let tip = self.chain.tip();
+        let mut from = tip;
+        let mut fork: Option<Tip> = None;
+        for (height, hashes) in process.manager.chain_tips() {
+            for hash in hashes {
+                let active = self.active_ancestor(Tip { height, hash });
+                if active.hash != hash && fork.is_none_or(|fork| active.height < fork.height) {
+                    fork = Some(active);
+                }
+                if active.height < from.height {
+                    from = active;
+                }
+            }
+        }
+        if let Some(fork) = fork {
+            self.input(node, Input::Chain(ChainEvent::Rewound(fork)));
+        }
+        self.chain.read[node] = Some(from.hash);
+        self.follow(node);
+    }
+
+    /// The last block that a branch has in common with the active chain.
+    fn active_ancestor(&self, mut tip: Tip) -> Tip {
+        loop {
+            let position = self.chain.chain.block_position(&tip.hash);
+            if position.expect("every block is known").active {
+                return tip;
+            }
+            let block = self.chain.chain.block(&tip.hash).expect("every block is known");
+            tip = Tip {
+                height: tip.height.saturating_sub(BlockCount(1)),
+                hash: block.header.prev_blockhash,
+            };
+        }
+    }
+
+    /// A node's process reads what is new in the chain.
+    fn follow(&mut self, node: NodeIndex) {
+        let Some(read) = self.chain.read[node].filter(|_| self.is_up(node)) else {
+            return;
+        };
+        let changes = self.chain.chain.events_since(&read).expect("every block is known");
+        let mut fork = None;
+        for change in changes {
+            match change {
+                Change::BlockDisconnected { height, header } => {
+                    fork = Some(Tip {
+                        height: height.saturating_sub(BlockCount(1)),
+                        hash: header.prev_blockhash,
+                    });
+                }
+                Change::BlockConnected { height, block } => {
+                    if let Some(fork) = fork.take() {
+                        self.input(node, Input::Chain(ChainEvent::Rewound(fork)));
+                    }
+                    let block = ConnectedBlock {
+                        height,
+                        hash: block.block_hash(),
+                        previous: block.header.prev_blockhash,
+                        transactions: (0..).zip(block.txdata.iter().cloned()).collect(),
+                    };
+                    self.chain.read[node] = Some(block.hash);
+                    self.input(node, Input::Chain(ChainEvent::Connected(Box::new(block))));
+                }
+            }
+            if !self.is_up(node) {
+                return;
+            }
+        }
+    }
+
+    /// What a node wants to see in the mempool.
+    pub(super) fn enforce(&mut self, node: NodeIndex, enforcement: &Enforcement) {
+        if let Broadcast::Commitment { commitment, .. } = &enforcement.broadcast {
+            let process = self.nodes[node].process.as_ref().expect("its effects are released");
+            let channel = process.manager.channel(&enforcement.channel);
+            let number = channel.and_then(|channel| {
+                ObscuringFactor::of(&channel.state().facts.terms()).number_of(commitment.transaction())
+            });
+            self.checker.commitment_broadcast(node, enforcement.channel, number);
+        }
+        let Self { nodes, .. } = self;
+        let node_of = &mut nodes[node];
+        let (signer, wallet) = (&node_of.signer, &mut node_of.wallet);
+        let package = signer.enforce(enforcement, |request| wallet.fund(request));
+        let package: Vec<_> = package.into_iter().map(|one| wallet.sign(one)).collect();
+        for transaction in &package {
+            self.chain.enforced.push((node, transaction.compute_txid()));
+        }
+        let refused = match package.as_slice() {
+            [] => None,
+            [single] => self.chain.chain.submit(single).err().map(|why| why.to_string()),
+            _ => self.submit_package(&package),
+        };
+        if let Some(why) = refused {
+            self.tell(|world| {
+                let name = &world.nodes[node].name;
+                format!("{name} broadcasts for {}, and is refused: {why}", enforcement.channel)
+            });
+            self.chain.refused.push((node, why));
+        }
+    }
+
+    fn submit_package(&mut self, package: &[Transaction]) -> Option<String> {
+        self.chain
+            .chain
+            .submit_package(package)
+            .err()
+            .map(|why| format!("{why:?}"))
+    }
+
+    pub(super) fn submit(&mut self, node: NodeIndex, transaction: &Transaction) {
+        if let Err(why) = self.chain.chain.submit(transaction) {
+            self.chain.refused.push((node, why.to_string()));
+        }
+    }
+
+    /// What has come to a node's wallet from closed channels, and is confirmed.
+    pub fn swept(&self, node: NodeIndex) -> Amount {
+        let script = &self.nodes[node].wallet.destination;
+        let mut txids: Vec<_> = self.chain.enforced.iter().map(|(_, txid)| *txid).collect();
+        txids.sort_unstable();
+        txids.dedup();
+        let mut sum = Amount::ZERO;
+        for txid in txids {
+            for vout in 0..4 {
+                let coin = self.chain.chain.utxo(&OutPoint { txid, vout });
+                sum += coin
+                    .filter(|coin| coin.output.script_pubkey == *script)
+                    .map_or(Amount::ZERO, |coin| coin.output.value);
+            }
+        }
+        sum
+    }
+}
