@@ -51,8 +51,8 @@ pub use log::{
     UPDATE_VERSION,
 };
 pub use outcome::{
-    ClaimedPart, ColdOrigin, ColdOutcome, DecidedClaim, Outcome, PaymentFailureReason, Report, ReportedEnd,
-    UnreleasedClaim,
+    COLD_VERSION, ClaimedPart, ColdOrigin, ColdOutcome, DecidedClaim, Outcome, PaymentFailureReason, Report,
+    ReportedEnd, UnreleasedClaim,
 };
 pub use policy::ForwardingPolicy;
 pub use quiescence::Quiescence;

@@ -10,6 +10,9 @@ use quittance_records::{Listed, record, tagged};
 
 use crate::{HtlcSource, OfferedHtlc, Removal};
 
+/// The newest version of the format of a channel's cold records: [`ColdOutcome`], and [`DecidedClaim`] as a receipt.
+pub const COLD_VERSION: u16 = 1;
+
 /// What became of an HTLC that we offered. Once it is here, it never changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {

@@ -23,7 +23,7 @@ use crate::turn::Turn;
 /// The newest version of the record format of payment rows, finished ones included.
 pub const PAYMENT_VERSION: u16 = 1;
 /// The version of the record format of cold records.
-pub(crate) const COLD_VERSION: u16 = 1;
+pub(crate) use quittance_channel::COLD_VERSION;
 /// A channel's updates are folded into a checkpoint after so many: a start reads no more than these.
 const UPDATES_PER_CHECKPOINT: u64 = 200;
 

@@ -11,8 +11,11 @@ mod records;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use quittance_channel::{CHECKPOINT_VERSION, ChannelMonitorUpdate, ChannelState, Step, UPDATE_VERSION};
-use quittance_journal::{Key, RecordError, RecordFault, UpdateId, decode_record, encode_record};
+use quittance_channel::{
+    CHECKPOINT_VERSION, COLD_VERSION, ChannelMonitorUpdate, ChannelState, ColdOutcome, DecidedClaim, Step,
+    UPDATE_VERSION,
+};
+use quittance_journal::{ColdId, Key, RecordError, RecordFault, UpdateId, decode_record, encode_record};
 use quittance_primitives::ChannelId;
 use quittance_records::{BadRecord, Record};
 
@@ -39,6 +42,13 @@ fn written() -> Vec<(String, Key, u16, Vec<u8>)> {
             state.to_checkpoint(),
         ));
     }
+    for (name, outcome) in records::cold_outcomes() {
+        let key = Key::Cold(CHANNEL, ColdId::Outcome(outcome.id));
+        all.push((format!("cold-outcome-{name}"), key, COLD_VERSION, outcome.to_bytes()));
+    }
+    let receipt = records::claim();
+    let key = Key::Cold(CHANNEL, ColdId::Receipt(receipt.parts[0].htlc));
+    all.push(("cold-receipt".to_owned(), key, COLD_VERSION, receipt.to_bytes()));
     all
 }
 
@@ -63,10 +73,11 @@ fn golden() -> BTreeMap<String, Vec<u8>> {
 
 /// What is written for what is read from `body`, which stands at `key`.
 fn written_again(key: &Key, body: &[u8]) -> Result<Vec<u8>, BadRecord> {
-    if let Key::Update(_, id) = key {
-        ChannelMonitorUpdate::from_body(*id, body).map(|update| update.to_body())
-    } else {
-        ChannelState::from_checkpoint(body).map(|state| state.to_checkpoint())
+    match key {
+        Key::Update(_, id) => ChannelMonitorUpdate::from_body(*id, body).map(|update| update.to_body()),
+        Key::Cold(_, ColdId::Outcome(_)) => ColdOutcome::from_bytes(body).map(|outcome| outcome.to_bytes()),
+        Key::Cold(_, ColdId::Receipt(_)) => DecidedClaim::from_bytes(body).map(|claim| claim.to_bytes()),
+        _ => ChannelState::from_checkpoint(body).map(|state| state.to_checkpoint()),
     }
 }
 
@@ -107,6 +118,12 @@ fn every_record_is_read_as_what_it_was_and_written_byte_for_byte() {
         let read = ChannelState::from_checkpoint(&state.to_checkpoint()).expect("a checkpoint");
         assert_eq!(read, state, "{name} means what it meant");
     }
+    for (name, outcome) in records::cold_outcomes() {
+        let read = ColdOutcome::from_bytes(&outcome.to_bytes()).expect("a cold outcome");
+        assert_eq!(read, outcome, "{name} means what it meant");
+    }
+    let read = DecidedClaim::from_bytes(&records::claim().to_bytes()).expect("a receipt");
+    assert_eq!(read, records::claim(), "the receipt means what it meant");
 }
 
 /// A step of a tag that has no line here would be one that nobody holds still.

@@ -6,10 +6,10 @@ use bitcoin::transaction::Version;
 use bitcoin::{Amount, ScriptBuf, Transaction, TxIn, TxOut, Txid, Witness};
 use quittance_channel::opening::FundingTransaction;
 use quittance_channel::{
-    AbandonedFunding, AgreedClosing, BySide, ChannelState, ClaimedPart, CloseRequest, Closing, ClosingForm,
-    DecidedClaim, ForceCloseReason, ForwardSource, ForwardingPolicy, FundingConfirmation, HtlcSource, HtlcTerms,
-    OnionHop, Outcome, PaymentFailureReason, PaymentPart, Phase, ReceivedOnion, Removal, Report, ReportedEnd, Side,
-    Step, WantedClose,
+    AbandonedFunding, AgreedClosing, BySide, ChannelState, ClaimedPart, CloseRequest, Closing, ClosingForm, ColdOrigin,
+    ColdOutcome, DecidedClaim, ForceCloseReason, ForwardSource, ForwardingPolicy, FundingConfirmation, HtlcSource,
+    HtlcTerms, OnionHop, Outcome, PaymentFailureReason, PaymentPart, Phase, ReceivedOnion, Removal, Report,
+    ReportedEnd, Side, Step, WantedClose,
 };
 use quittance_journal::EventNumber;
 use quittance_primitives::{
@@ -285,20 +285,51 @@ fn outcome_steps(add: &mut impl FnMut(&str, Vec<Step>)) {
     add("outcome-reported", reported.to_vec());
     add("outcome-acknowledged", vec![Step::OutcomeAcknowledged(id)]);
     add("outcome-released", vec![Step::OutcomeReleased(id)]);
-    let claim = DecidedClaim {
+    add("claim-decided", vec![Step::ClaimDecided(Box::new(claim()))]);
+    add("claim-handled", vec![Step::ClaimHandled(event)]);
+    add("claim-released", vec![Step::ClaimReleased(event)]);
+}
+
+/// A decided claim, which is also its own receipt.
+pub(crate) fn claim() -> DecidedClaim {
+    DecidedClaim {
         payment_hash: PaymentPreimage([3; 32]).hash(),
         preimage: PaymentPreimage([3; 32]),
         total: MilliSatoshi(90_000_000),
         parts: vec![ClaimedPart {
             channel: ChannelId([8; 32]),
-            htlc: id,
+            htlc: HtlcId(300),
             amount: MilliSatoshi(50_000_000),
         }],
-        event,
+        event: EventNumber(4_711),
+    }
+}
+
+/// What stays of an HTLC of ours: of an own payment that was paid or failed, and of a forward that was paid or failed.
+pub(crate) fn cold_outcomes() -> [(&'static str, ColdOutcome); 4] {
+    let own = ColdOrigin::Payment(PaymentId([4; 32]));
+    let forward = ColdOrigin::Forward(ChannelId([8; 32]), HtlcId(1));
+    let paid = Some(PaymentPreimage([3; 32]));
+    let [sent, failed, ..] = reports().map(|content| {
+        Some(Report {
+            event: EventNumber(70_000),
+            content,
+        })
+    });
+    let outcome = |origin, preimage, report| ColdOutcome {
+        id: HtlcId(300),
+        payment_hash: PaymentPreimage([3; 32]).hash(),
+        amount: MilliSatoshi(50_000_000),
+        origin,
+        preimage,
+        report,
     };
-    add("claim-decided", vec![Step::ClaimDecided(Box::new(claim))]);
-    add("claim-handled", vec![Step::ClaimHandled(event)]);
-    add("claim-released", vec![Step::ClaimReleased(event)]);
+    [
+        ("paid", outcome(own, paid, sent)),
+        ("failed", outcome(own, None, failed)),
+        ("forward-paid", outcome(forward, paid, None)),
+        ("forward-failed", outcome(forward, None, None)),
+    ]
 }
 
 fn closing_steps(add: &mut impl FnMut(&str, Vec<Step>)) {
