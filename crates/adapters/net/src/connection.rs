@@ -414,11 +414,8 @@ impl Reader {
 
 impl Writer {
     fn queue(&mut self, message: &Message) {
-        let mut body = message.encode();
-        // BOLT 1 allows no message to be longer; ours never are, and a broken one would end the connection.
-        body.truncate(quittance_noise::BODY_LEN_MAX);
-        let appended = self.encryptor.append(&body, &mut self.buffer);
-        appended.expect("the body was cut to the length of a record");
+        let appended = self.encryptor.append(&message.encode(), &mut self.buffer);
+        appended.expect("no message is longer than a record");
     }
 
     async fn flush(&mut self, patience: Duration) -> Result<(), Why> {

@@ -89,5 +89,5 @@ pub use payload::{
 pub use payload_records::{InvalidPayload, PayloadRecords, PaymentData};
 pub use peel::{OnionError, Peeled, blinded_packet_key, blinded_secret_key, peel, peel_with_key};
 pub use recipient_data::{PaymentConstraints, PaymentRelay, RecipientData, RecipientDataError};
-pub use return_packet::{FailureSource, PADDED_MESSAGE, ReturnPacket, ReturnReport};
+pub use return_packet::{ATTRIBUTED_REASON_MAX, FailureSource, PADDED_MESSAGE, ReturnPacket, ReturnReport};
 pub use secret::{KeyType, SharedSecret};

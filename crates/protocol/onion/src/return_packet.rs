@@ -49,6 +49,9 @@ pub enum FailureSource {
 
 /// What a failure message and its padding fill at least; older nodes cannot read anything else.
 pub const PADDED_MESSAGE: usize = 256;
+/// The longest reason beside which attribution data fits in `update_fail_htlc`: 65,535 bytes (BOLT 1) less type, channel id, HTLC id and
+/// length (2 + 32 + 8 + 2), and less the record's type, length and value (1 + 3 + 920).
+pub const ATTRIBUTED_REASON_MAX: usize = 65_535 - 44 - 924;
 /// BOLT 4: the origin goes on decrypting for as many hops as a route can have, to hide where the failure was made.
 const HOPS_MAX: usize = 27;
 const HMAC: usize = 32;
@@ -78,10 +81,14 @@ impl ReturnPacket {
     }
 
     /// Wraps the packet at a hop that passes it on: obfuscates it and, if we support attribution data, adds ours. Without `held` the
-    /// attribution data ends here.
+    /// attribution data ends here, and so it does beside a reason of more than [`ATTRIBUTED_REASON_MAX`] bytes: the next hop sent the
+    /// longest that a message can hold without it.
     #[must_use]
     pub fn wrap(mut self, secret: &SharedSecret, held: Option<HoldTime>) -> Self {
-        let attribution = held.map(|held| AttributionData::passed_on(self.attribution, secret, &self.reason, held));
+        let has_room = self.reason.len() <= ATTRIBUTED_REASON_MAX;
+        let attribution = held
+            .filter(|_| has_room)
+            .map(|held| AttributionData::passed_on(self.attribution, secret, &self.reason, held));
         secret.apply_stream(KeyType::Ammag, &mut self.reason);
         Self {
             reason: self.reason,

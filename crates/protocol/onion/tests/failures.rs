@@ -5,10 +5,11 @@ mod route;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use quittance_onion::{
-    ATTRIBUTED_HOPS, AttributionData, Failure, FailureSource, HoldTime, ReturnPacket, ReturnReport, SharedSecret,
-    session_secrets,
+    ATTRIBUTED_HOPS, ATTRIBUTED_REASON_MAX, AttributionData, Failure, FailureSource, HoldTime, ReturnPacket,
+    ReturnReport, SharedSecret, session_secrets,
 };
-use quittance_primitives::{BlockHeight, MilliSatoshi};
+use quittance_primitives::{BlockHeight, ChannelId, HtlcId, MilliSatoshi};
+use quittance_wire::{MESSAGE_LEN_MAX, Message, UpdateFailHtlc};
 use route::{node_id, session_key};
 
 fn secrets(hops: usize) -> Vec<SharedSecret> {
@@ -84,6 +85,42 @@ fn a_hop_that_garbles_the_packet_or_its_data_is_named_with_its_neighbour() {
             assert_eq!(report.hold_times, (0..=by).map(held).collect::<Vec<_>>());
         }
     }
+}
+
+/// A peer may send a reason so long that ours would not fit a message beside attribution data.
+#[test]
+fn attribution_data_ends_where_the_reason_leaves_it_no_room() {
+    let secrets = secrets(2);
+    let passed_on = |length: usize| {
+        let packet = ReturnPacket::create_padded(&secrets[1], &message(), length - 36, None);
+        assert_eq!(packet.reason.len(), length);
+        packet.wrap(&secrets[0], Some(held(0)))
+    };
+    let message_of = |packet: &ReturnPacket| {
+        let fail = UpdateFailHtlc {
+            channel_id: ChannelId([1; 32]),
+            id: HtlcId(1),
+            reason: packet.reason.clone(),
+            attribution_data: packet.attribution.clone().map(AttributionData::into_bytes),
+        };
+        Message::from(fail).encode()
+    };
+    let longest = passed_on(ATTRIBUTED_REASON_MAX);
+    assert!(longest.attribution.is_some());
+    assert_eq!(message_of(&longest).len(), MESSAGE_LEN_MAX);
+    let without = passed_on(MESSAGE_LEN_MAX - 44);
+    assert_eq!(without.attribution, None);
+    assert_eq!(message_of(&without).len(), MESSAGE_LEN_MAX);
+    assert_eq!(passed_on(ATTRIBUTED_REASON_MAX + 1).attribution, None);
+    let source = without.read(&secrets).source;
+    assert_eq!(
+        source,
+        FailureSource::Hop {
+            hop: 1,
+            message: message()
+        },
+        "the payer still reads it"
+    );
 }
 
 #[test]

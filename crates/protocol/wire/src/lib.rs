@@ -49,7 +49,7 @@ pub use error::{DecodeError, Flaw, TlvError, TlvFlaw};
 pub use field::{TlvValue, Wire};
 pub use forwarding_fee::ForwardingFee;
 pub use integer::{BigSize, Tu16, Tu32, Tu64};
-pub use message::{MESSAGES, Message, MessageDefinition, WireMessage};
+pub use message::{MESSAGE_LEN_MAX, MESSAGES, Message, MessageDefinition, WireMessage};
 pub use messages::*;
 pub use reader::Reader;
 pub use tlv::{TlvRecord, TlvStream, TlvWriter, read_exactly};

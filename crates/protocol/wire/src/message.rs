@@ -7,6 +7,9 @@ use crate::DecodeError;
 #[allow(clippy::wildcard_imports, reason = "this file is about all of them")]
 use crate::messages::*;
 
+/// The most bytes that a message has, its type included (BOLT 1): what fits a record of the transport (BOLT 8).
+pub const MESSAGE_LEN_MAX: usize = 65_535;
+
 /// A message with a number and a name of its own.
 pub trait WireMessage: Sized {
     /// What the message is made of.
@@ -177,8 +180,7 @@ macro_rules! all_messages {
             /// Appends the message, its type first.
             ///
             /// # Panics
-            /// If a list is longer than the `u16` in front of it can say. Whether the whole fits the 65,535 bytes of
-            /// a message is for the transport to check.
+            /// If a list is longer than the `u16` in front of it can say. [`Self::encode`] sees to the length of the whole.
             pub fn encode_into(&self, out: &mut Vec<u8>) {
                 match self {
                     $(Self::$variant(message) => message.encode_into(out),)*
@@ -285,10 +287,16 @@ impl Message {
     /// The message, its type first.
     ///
     /// # Panics
-    /// As [`Self::encode_into`].
+    /// As [`Self::encode_into`], and when it is longer than [`MESSAGE_LEN_MAX`]: whoever makes a message out of what a peer sent sees to it
+    /// that it fits, and one that was cut would be another message.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::new();
         self.encode_into(&mut out);
+        let (name, length) = (self.name(), out.len());
+        assert!(
+            length <= MESSAGE_LEN_MAX,
+            "BOLT 1: no message is longer than {MESSAGE_LEN_MAX} bytes, and {name} has {length}"
+        );
         out
     }
 }
@@ -327,6 +335,25 @@ mod tests {
             assert_eq!(message.name(), definition.name);
             assert_eq!(Message::decode(&message.encode()), Ok(message));
         }
+    }
+
+    #[test]
+    fn the_longest_message_is_encoded() {
+        let message = Message::Unknown {
+            message_type: 0x8001,
+            body: vec![7; MESSAGE_LEN_MAX - 2],
+        };
+        assert_eq!(message.encode().len(), 65_535);
+    }
+
+    #[test]
+    #[should_panic(expected = "BOLT 1: no message is longer than 65535 bytes, and unknown has 65536")]
+    fn a_message_that_no_record_holds_is_not_encoded() {
+        let message = Message::Unknown {
+            message_type: 0x8001,
+            body: vec![7; MESSAGE_LEN_MAX - 1],
+        };
+        let _ = message.encode();
     }
 
     #[test]

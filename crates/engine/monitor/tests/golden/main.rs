@@ -31,7 +31,8 @@ fn revoked() -> RevokedHtlcs {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    let digits: Vec<_> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    digits.concat()
 }
 
 fn golden(name: &str) -> Vec<u8> {
