@@ -9,7 +9,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::repository::{Verdict, cache, cargo, cargo_apart, finish, root};
-use crate::{fuzz, scenarios, tidy, vectors};
+use crate::{fuzz, scenarios, sim, tidy, vectors};
 
 /// Options of `cargo xtask ci`.
 #[derive(clap::Args)]
@@ -32,7 +32,7 @@ enum Outcome {
     Skipped(String),
 }
 
-const CHECKS: [Check; 9] = [
+const CHECKS: [Check; 12] = [
     Check {
         name: "fmt",
         budget_minutes: 1,
@@ -62,6 +62,21 @@ const CHECKS: [Check; 9] = [
         name: "scenarios",
         budget_minutes: 6,
         run: || scenarios::run(&scenarios::Options::every_crash_point()).into(),
+    },
+    Check {
+        name: "sim",
+        budget_minutes: 5,
+        run: || swept().into(),
+    },
+    Check {
+        name: "mutants",
+        budget_minutes: 10,
+        run: || sim::run(&sim::Options::mutants(360)).into(),
+    },
+    Check {
+        name: "marks",
+        budget_minutes: 4,
+        run: || sim::run(&sim::Options::marks(90)).into(),
     },
     Check {
         name: "deny",
@@ -181,6 +196,12 @@ fn linted() -> Verdict {
 
 fn documented() -> Verdict {
     finish(cargo(&["doc", "--workspace", "--no-deps", "--locked"]).env("RUSTDOCFLAGS", "--deny warnings"))
+}
+
+/// What broke something once, fresh random runs, and 200 seeds in two processes each.
+fn swept() -> Verdict {
+    sim::run(&sim::Options::sweep(180))?;
+    sim::run(&sim::Options::twice(200))
 }
 
 /// Licences, sources and bans. Advisories need a database from the network, so they are no part of this check.

@@ -2,13 +2,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use quittance_channel::PaymentFailureReason;
+use quittance_channel::{ForwardSource, ForwardingPolicy, HtlcTerms, PaymentFailureReason};
 use quittance_journal::EventNumber;
 use quittance_manager::{Event, NumberedEvent};
 use quittance_primitives::{
-    ChannelId, CommitmentNumber, HtlcId, MilliSatoshi, PaymentHash, PaymentId, PaymentPreimage,
+    ChannelId, CltvExpiryDelta, CommitmentNumber, HtlcId, MilliSatoshi, PaymentHash, PaymentId, PaymentPreimage,
 };
 use quittance_transactions::{CommitmentContents, Role};
+
+/// By which every channel of a simulated world forwards.
+pub(crate) const FORWARDING: ForwardingPolicy = ForwardingPolicy {
+    fee_base: MilliSatoshi(1_000),
+    fee_proportional_millionths: 100,
+    cltv_expiry_delta: CltvExpiryDelta(72),
+    htlc_minimum: MilliSatoshi(1),
+    htlc_maximum: MilliSatoshi::MAX_MONEY,
+};
 
 /// A guarantee that was broken, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -236,9 +245,27 @@ impl Checker {
         }
     }
 
-    /// An HTLC that another brought left a node.
-    pub fn sent_on(&mut self, node: usize) {
+    /// An HTLC that another brought left a node: for the fee, and as much sooner to expire, as every channel of these worlds asks for.
+    pub fn sent_on(&mut self, node: usize, upstream: &ForwardSource, terms: &HtlcTerms) {
         self.forwarders.insert(node);
+        let fee =
+            FORWARDING.fee_base.0 + terms.amount.0 * u64::from(FORWARDING.fee_proportional_millionths) / 1_000_000;
+        if upstream.amount.0 < terms.amount.0 + fee {
+            self.violated(
+                "G3",
+                format!("node {node} sends {} on for {}", terms.amount, upstream.amount),
+            );
+        }
+        let deadline = terms.cltv_expiry.0 + u32::from(FORWARDING.cltv_expiry_delta.0);
+        if upstream.cltv_expiry.0 < deadline {
+            self.violated(
+                "G3",
+                format!(
+                    "node {node} sends on until {} what it has until {}",
+                    terms.cltv_expiry, upstream.cltv_expiry
+                ),
+            );
+        }
     }
 
     /// Whether a node has ever sent on an HTLC of another.

@@ -5,16 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use bitcoin::Script;
 use bitcoin::constants::ChainHash;
 use quittance_channel::opening::OpeningPolicy;
-use quittance_channel::{Channel, ChannelLimits, ForwardingPolicy, InlineVerifier};
+use quittance_channel::{Channel, ChannelLimits, InlineVerifier};
 use quittance_journal::{EventNumber, Gate, Generation, Lsn};
 use quittance_manager::{ChannelManager, Context, Effect, ManagerConfig, NumberedEvent, RequestId, Response};
 use quittance_monitor::{FeeEstimates, Tip};
 use quittance_onchain_tests::Wallet;
 use quittance_payments::{DirectRouter, InvoiceKey};
-use quittance_primitives::{CltvExpiryDelta, FeeratePerKw, MilliSatoshi, NodeId};
+use quittance_primitives::{FeeratePerKw, NodeId};
 use quittance_store::memory::{Fault, Keep, MemoryStore};
 
 use crate::Signer;
+use crate::checker::FORWARDING;
 
 /// What a crash leaves of the manager's rows. The channels' records are always whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +53,8 @@ pub struct Node {
     pub syncs: u64,
     /// Whether syncs happen only when the world orders them, so that several steps share one.
     pub syncs_wait: bool,
+    /// How far its clock is ahead of the world's, in milliseconds.
+    pub clock_ahead_ms: i64,
     /// Whether the disk has no space left.
     pub is_disk_full: bool,
     /// The names of all messages that left, in order, over all restarts.
@@ -97,7 +100,7 @@ impl Node {
             signer: Signer::new(number),
             wallet,
             fees: FeeEstimates::flat(FeeratePerKw(1_000)),
-            store: MemoryStore::new(),
+            store: disk(),
             process: None,
             user: User {
                 handles_at_once: true,
@@ -106,6 +109,7 @@ impl Node {
             crashes: 0,
             syncs: 0,
             syncs_wait: false,
+            clock_ahead_ms: 0,
             is_disk_full: false,
             sent: Vec::new(),
             last_shown: None,
@@ -144,13 +148,7 @@ impl Node {
             mpp_timeout_ms: 60_000,
             forward_timeout_ms: 30_000,
             opening: OpeningPolicy::for_chain(ChainHash::REGTEST),
-            forwarding: ForwardingPolicy {
-                fee_base: MilliSatoshi(1_000),
-                fee_proportional_millionths: 100,
-                cltv_expiry_delta: CltvExpiryDelta(72),
-                htlc_minimum: MilliSatoshi(1),
-                htlc_maximum: MilliSatoshi::MAX_MONEY,
-            },
+            forwarding: FORWARDING,
             zeroconf_peers: BTreeSet::new(),
         };
         let context = context(&self.limits, (self.fees, &self.wallet.destination), now_ms, entropy);
@@ -241,6 +239,25 @@ impl Node {
             process.gate.disconnected(peer);
         }
     }
+}
+
+/// An empty disk, and what a known bug makes of it.
+fn disk() -> MemoryStore {
+    #[cfg(feature = "mutants")]
+    {
+        use quittance_journal::mutant::{Mutant, is_on};
+        use quittance_store::memory::Defect;
+        let defects = [
+            (Mutant::TornBatchKept, Defect::KeepsTornBatches),
+            (Mutant::AppendedIsDurable, Defect::ReportsAppendedAsDurable),
+            (Mutant::FailedSyncRetried, Defect::RetriesFailedSyncs),
+            (Mutant::UnreadableIsAbsent, Defect::ReportsFailedReadsAsAbsent),
+        ];
+        if let Some((_, defect)) = defects.into_iter().find(|(mutant, _)| is_on(*mutant)) {
+            return MemoryStore::new().with_defect(defect);
+        }
+    }
+    MemoryStore::new()
 }
 
 fn context<'a>(

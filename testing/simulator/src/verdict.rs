@@ -21,6 +21,7 @@ impl World {
         }
         for node in 0..self.nodes.len() {
             self.judge_channels(node);
+            self.judge_agreement(node);
             self.checker.nothing_is_owed(node);
             self.judge_balance(node);
         }
@@ -80,6 +81,41 @@ impl World {
         if !self.checker.excused.contains(&node) {
             for (guarantee, what) in found {
                 self.checker.found(guarantee, what);
+            }
+        }
+    }
+
+    /// Both ends of a channel say the same of it, and no msat is lost between them.
+    fn judge_agreement(&mut self, node: NodeIndex) {
+        let Some(process) = self.nodes[node].process.as_ref() else {
+            return;
+        };
+        let mut found = Vec::new();
+        for channel in process.manager.channels() {
+            let state = channel.state();
+            let id = state.facts.channel_id;
+            let settled = state.commitments.settled;
+            if settled.local.0 + settled.remote.0 != MilliSatoshi::from_sat(state.facts.capacity).0 {
+                found.push(format!("{settled:?} in {id}, which holds {}", state.facts.capacity));
+            }
+            let other = self.index_of(&state.facts.peer);
+            let peer = self.nodes[other].process.as_ref();
+            let theirs = peer
+                .and_then(|process| process.manager.channel(&id))
+                .map(quittance_channel::Channel::state);
+            let Some(theirs) = theirs.filter(|theirs| theirs.phase == state.phase) else {
+                continue;
+            };
+            let [ours, theirs] = [&state.commitments, &theirs.commitments];
+            let agree = (ours.settled.local, ours.local.number) == (theirs.settled.remote, theirs.remote.number);
+            if !agree {
+                let (one, other) = (ours.settled.local, theirs.settled.remote);
+                found.push(format!("the ends of {id} disagree: {one} here, {other} there"));
+            }
+        }
+        if !self.checker.closable && self.checker.excused.is_empty() {
+            for what in found {
+                self.checker.found("G6", what);
             }
         }
     }

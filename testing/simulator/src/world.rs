@@ -11,6 +11,7 @@ use quittance_channel::{HtlcSource, OfferedHtlc, Outcome};
 use quittance_journal::{EventNumber, Generation, Lsn, Store};
 use quittance_manager::{Command, Effect, Event, Input, NewPayment, Outgoing, Purpose, RequestId};
 use quittance_primitives::{ChannelId, Feature, Features, HtlcId, MilliSatoshi, NodeId, PaymentId};
+use quittance_records::Record;
 use quittance_store::memory::{Fault, Keep};
 use quittance_wire::Message;
 
@@ -19,10 +20,12 @@ use crate::{Arrives, Checker, CrashPlan, Cut, Harm, Node, Random, RowsAfterCrash
 pub use chain::WorldChain;
 pub use channels::ChannelSetup;
 pub use payments::Hold;
+pub use wires::{Garbage, Latency};
 
 mod chain;
 mod channels;
 mod payments;
+mod wires;
 
 /// A node, by its place.
 pub type NodeIndex = usize;
@@ -46,6 +49,7 @@ struct OnItsWay {
     bytes: Vec<u8>,
     /// How many syncs, one after the other, it rests on.
     depth: u64,
+    arrives_at_ms: u64,
 }
 
 /// Everything.
@@ -77,6 +81,9 @@ pub struct World {
     pub steps: u64,
     random: Random,
     wires: BTreeMap<(NodeIndex, NodeIndex), VecDeque<OnItsWay>>,
+    latencies: BTreeMap<(NodeIndex, NodeIndex), Latency>,
+    /// What each node sent to each other lately, so that it can be sent again.
+    sent_lately: BTreeMap<(NodeIndex, NodeIndex), VecDeque<Vec<u8>>>,
     /// What was broadcast, by whom and what for.
     pub broadcast: Vec<(NodeIndex, Transaction, Purpose)>,
     /// How many syncs, one after the other and on whatever disk, each node's newest state rests on.
@@ -111,6 +118,8 @@ impl World {
             steps: 0,
             random: Random::new(seed),
             wires: BTreeMap::new(),
+            latencies: BTreeMap::new(),
+            sent_lately: BTreeMap::new(),
             broadcast: Vec::new(),
             depths: BTreeMap::new(),
             connected: BTreeSet::new(),
@@ -197,7 +206,8 @@ impl World {
             return Ok(());
         }
         let entropy = self.random.bytes();
-        let started = self.nodes[node].try_start(self.chain.tip(), self.now_ms, entropy);
+        let now_ms = self.clock_of(node);
+        let started = self.nodes[node].try_start(self.chain.tip(), now_ms, entropy);
         self.tell(|world| {
             let name = &world.nodes[node].name;
             match &started {
@@ -254,7 +264,8 @@ impl World {
         self.steps += 1;
         let entropy = self.random.bytes();
         let before = self.nodes[node].store.appended();
-        let is_written = self.nodes[node].handle(input, self.now_ms, entropy);
+        let now_ms = self.clock_of(node);
+        let is_written = self.nodes[node].handle(input, now_ms, entropy);
         if !is_written {
             self.stopped_by_disk(node);
             return;
@@ -266,6 +277,11 @@ impl World {
             self.hash.add(&batch.to_bytes());
         }
         self.pass(node);
+    }
+
+    /// The time as a node's clock has it.
+    fn clock_of(&self, node: NodeIndex) -> u64 {
+        self.now_ms.saturating_add_signed(self.nodes[node].clock_ahead_ms)
     }
 
     /// The points after a batch was appended: unsynced, synced, and each effect released.
@@ -370,6 +386,7 @@ impl World {
             Effect::Notify(event) => {
                 self.tell(|world| format!("{} is told {event:?}", world.nodes[node].name));
                 self.checker.shown(node, &event);
+                self.hash.add(&event.to_bytes());
                 if let Event::PaymentFailed { payment_id, .. } = &event.event {
                     self.failed(node, *payment_id);
                 }
@@ -460,7 +477,7 @@ impl World {
         }
         self.nodes[node].sent.push(message.name());
         let peer = self.index_of(peer);
-        if let Some(wire) = self.wires.get_mut(&(node, peer)) {
+        if self.wires.contains_key(&(node, peer)) {
             if let Some(channel) = greets(&message) {
                 self.greeted.insert((node, peer, channel));
             } else if let Some(channel) = updates(&message)
@@ -469,10 +486,10 @@ impl World {
                 self.checker.not_greeted(node, channel, message.name());
             }
             let depth = self.depths.get(&node).copied().unwrap_or(0);
-            wire.push_back(OnItsWay {
-                bytes: message.encode(),
-                depth,
-            });
+            let bytes = message.encode();
+            self.hash.add(&bytes);
+            self.keep_sent(node, peer, &bytes);
+            self.put_on_wire(node, peer, bytes, depth);
         }
     }
 
@@ -489,9 +506,13 @@ impl World {
         let Some(OfferedHtlc { source, terms, .. }) = offered else {
             return;
         };
-        let HtlcSource::Payment(part) = source else {
-            self.checker.sent_on(node);
-            return;
+        let part = match source {
+            HtlcSource::Payment(part) => part,
+            HtlcSource::Forward(upstream) => {
+                let (upstream, terms) = (*upstream, *terms);
+                self.checker.sent_on(node, &upstream, &terms);
+                return;
+            }
         };
         let is_part = |other: &&OfferedHtlc| match &other.source {
             HtlcSource::Payment(other) => other.payment_id == part.payment_id,
@@ -544,7 +565,12 @@ impl World {
         let Some(on_its_way) = self.wires.get_mut(&(from, to)).and_then(VecDeque::pop_front) else {
             return false;
         };
-        let message = Message::decode(&on_its_way.bytes).expect("what an engine sends can be read");
+        self.now_ms = self.now_ms.max(on_its_way.arrives_at_ms);
+        let Ok(message) = Message::decode(&on_its_way.bytes) else {
+            // A driver hangs up on what it cannot read.
+            self.disconnect(from, to);
+            return true;
+        };
         let is_due = |cut: &Cut| (cut.from, cut.to, cut.message) == (from, to, message.name());
         let cut = self.cut.take_if(|cut| is_due(cut));
         if cut.is_some_and(|cut| cut.arrives == Arrives::No) {
@@ -649,11 +675,7 @@ impl World {
     /// The name of the next message on a wire.
     pub fn next_message(&self, from: NodeIndex, to: NodeIndex) -> Option<&'static str> {
         let next = self.wires.get(&(from, to))?.front()?;
-        Some(
-            Message::decode(&next.bytes)
-                .expect("what an engine sends can be read")
-                .name(),
-        )
+        Some(Message::decode(&next.bytes).ok()?.name())
     }
 
     /// Delivers until the next message from one node to another is `name`, which stays on its way. Whether it is.

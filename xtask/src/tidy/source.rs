@@ -79,8 +79,8 @@ pub(crate) fn for_tests(attributes: &[Attribute]) -> bool {
                     .iter()
                     .any(|word| word.split(['(', ')', ',']).any(|part| part == wanted))
             };
-            // Known bugs for the simulator are no part of any build but its own.
-            let is_for_tests = has("test") || has("\"mutants\"");
+            // Known bugs for the simulator, and its coverage marks, are no part of any build but its own.
+            let is_for_tests = has("test") || has("\"mutants\"") || has("\"marks\"");
             list.path.is_ident("cfg") && is_for_tests && !has("not") && !has("any")
         }
         Meta::NameValue(_) => false,

@@ -13,6 +13,7 @@
 mod batch;
 mod gate;
 mod key;
+pub mod marks;
 #[cfg(feature = "mutants")]
 pub mod mutant;
 mod record;

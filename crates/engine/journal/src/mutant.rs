@@ -55,11 +55,51 @@ pub enum Mutant {
     UpstreamNotClaimed,
     /// At start a payment that ended long ago is taken up again from an older row.
     OldRowBelieved,
+    /// An event is queued twice, under two numbers.
+    EventDoubled,
+    /// A commitment that is signed again has the newest feerate, not its own.
+    SignedAgainOtherwise,
+    /// A revocation that the peer lacks is not sent again.
+    RevocationNotRepeated,
+    /// What the peer sent and did not commit to is kept over a new connection.
+    UncommittedKept,
+    /// `channel_ready` is not sent again when the peer lacks it.
+    ReadyNotRepeated,
+    /// A peer's claim that we lost state is believed without its proof.
+    FalseProofBelieved,
+    /// A node that lost state broadcasts its commitment.
+    FellBehindBroadcasts,
+    /// A fundee gives a channel up long before its time.
+    FundingForgottenEarly,
+    /// A failed part of a payment is replaced by the whole payment.
+    RetrySendsAll,
+    /// An abandoned payment counts as failed at once.
+    AbandonedIsFailed,
+    /// Only one of the logs with parts of a payment learns that its end was handled.
+    HandledInOneLog,
+    /// A payment to us is claimed before all its parts are there.
+    ClaimedIncomplete,
+    /// A held payment is failed at a start, since no row knows of it.
+    HeldFailedAtStart,
+    /// A forward passes on all that it received.
+    FeeNotTaken,
+    /// A forward expires downstream when it expires upstream.
+    ForwardExpiryKept,
+    /// A claimed HTLC is credited in whole satoshis.
+    MsatLost,
+    /// The store keeps half of a torn batch.
+    TornBatchKept,
+    /// The store reports as durable what it has only appended.
+    AppendedIsDurable,
+    /// The store tries a failed sync again, and believes it.
+    FailedSyncRetried,
+    /// The store reports a record that it cannot read as absent.
+    UnreadableIsAbsent,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 42] = [
         Self::PreimageNotKept,
         Self::OutcomeReleasedAtRevocation,
         Self::OutcomeReleasedOnHandling,
@@ -82,6 +122,26 @@ impl Mutant {
         Self::ForwardedTwice,
         Self::UpstreamNotClaimed,
         Self::OldRowBelieved,
+        Self::EventDoubled,
+        Self::SignedAgainOtherwise,
+        Self::RevocationNotRepeated,
+        Self::UncommittedKept,
+        Self::ReadyNotRepeated,
+        Self::FalseProofBelieved,
+        Self::FellBehindBroadcasts,
+        Self::FundingForgottenEarly,
+        Self::RetrySendsAll,
+        Self::AbandonedIsFailed,
+        Self::HandledInOneLog,
+        Self::ClaimedIncomplete,
+        Self::HeldFailedAtStart,
+        Self::FeeNotTaken,
+        Self::ForwardExpiryKept,
+        Self::MsatLost,
+        Self::TornBatchKept,
+        Self::AppendedIsDurable,
+        Self::FailedSyncRetried,
+        Self::UnreadableIsAbsent,
     ];
 }
 

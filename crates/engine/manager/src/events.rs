@@ -93,6 +93,16 @@ impl Events {
         if quittance_journal::mutant::is_on(quittance_journal::mutant::Mutant::EventLost) && number.0 % 3 == 2 {
             return;
         }
+        #[cfg(feature = "mutants")]
+        if quittance_journal::mutant::is_on(quittance_journal::mutant::Mutant::EventDoubled)
+            && matches!(event, Event::PaymentSent { .. } | Event::PaymentClaimed { .. })
+        {
+            let copy = self.number(turn);
+            turn.step
+                .changes_mut()
+                .put(Key::Event(copy), EVENT_VERSION, &event.to_bytes());
+            self.unhandled.insert(copy, event.clone());
+        }
         turn.step
             .changes_mut()
             .put(Key::Event(number), EVENT_VERSION, &event.to_bytes());

@@ -52,6 +52,20 @@ impl ChannelManager {
             path_key: None,
             source: HtlcSource::Forward(source),
         };
+        #[cfg(feature = "mutants")]
+        let new = NewHtlc {
+            amount: if quittance_journal::mutant::is_on(quittance_journal::mutant::Mutant::FeeNotTaken) {
+                terms.amount
+            } else {
+                new.amount
+            },
+            cltv_expiry: if quittance_journal::mutant::is_on(quittance_journal::mutant::Mutant::ForwardExpiryKept) {
+                terms.cltv_expiry
+            } else {
+                new.cltv_expiry
+            },
+            ..new
+        };
         let downstream_id = self.channels[&next].state().commitments.next_htlc_id.local;
         match self.channels[&next].decide_offer(new, &self.channel_context(turn)) {
             Ok(decision) => {

@@ -93,7 +93,11 @@ impl ChannelManager {
         if payment.status == PaymentStatus::Pending {
             payment.status = PaymentStatus::Abandoned;
             turn.payments.insert(id);
-            if !self.is_alive(id) {
+            let is_over = !self.is_alive(id);
+            #[cfg(feature = "mutants")]
+            let is_over =
+                is_over || quittance_journal::mutant::is_on(quittance_journal::mutant::Mutant::AbandonedIsFailed);
+            if is_over {
                 self.fail_payment(id, PaymentFailureReason::Abandoned, None, turn);
             }
         }
@@ -296,6 +300,12 @@ impl ChannelManager {
             .attempts_left
             .checked_sub(1)
             .ok_or(PaymentFailureReason::RetriesExhausted)?;
+        #[cfg(feature = "mutants")]
+        let amount = if quittance_journal::mutant::is_on(quittance_journal::mutant::Mutant::RetrySendsAll) {
+            self.payments[&id].amount
+        } else {
+            amount
+        };
         self.attempt(id, amount, turn)
     }
 
@@ -437,6 +447,10 @@ impl ChannelManager {
         for (channel, htlc) in self.parts.get(&id).cloned().unwrap_or_default() {
             let decision = self.channels[&channel].decide_acknowledged(htlc);
             self.adopt_if_any(channel, decision, turn);
+            #[cfg(feature = "mutants")]
+            if quittance_journal::mutant::is_on(quittance_journal::mutant::Mutant::HandledInOneLog) {
+                break;
+            }
         }
         if let Some(mut payment) = self.payments.remove(&id) {
             payment.rests_on = Vec::new();

@@ -12,6 +12,7 @@ use quittance_channel::{
 };
 use quittance_journal::{
     ColdId, EventNumber, HeaderRow, Key, KeyRange, ReadError, RecordError, Space, Step, Store, UpdateId, decode_record,
+    mark,
 };
 use quittance_monitor::{ChannelMonitor, MONITOR_VERSION, Tip};
 use quittance_onion::Payload;
@@ -192,6 +193,7 @@ impl ChannelManager {
                 Event::PaymentForwarded { .. } | Event::ChannelReady(_) | Event::ChannelClosed(..) => false,
             };
             if is_told {
+                mark!("restore: an event that was handled is dropped");
                 told.push(*number);
             }
         }
@@ -219,6 +221,7 @@ impl ChannelManager {
                 continue;
             }
             if let Some(done) = finished(store, id)? {
+                mark!("restore: an older row of a payment that is over");
                 self.finish_again(&done, turn);
                 continue;
             }
@@ -227,6 +230,7 @@ impl ChannelManager {
                 continue;
             };
             if !self.payments.contains_key(&id) {
+                mark!("restore: a payment is known again from the logs");
                 rebuilt.push(format!("payment {id} is known again from the channels' logs"));
                 turn.payments.insert(id);
             }
@@ -255,6 +259,7 @@ impl ChannelManager {
                     amount,
                     fee_paid,
                 };
+                mark!("restore: sent, by the logs");
                 self.events.add_again(event, sent, turn);
                 PaymentStatus::Sent {
                     preimage,
@@ -270,11 +275,15 @@ impl ChannelManager {
                     payment_hash,
                     reason,
                 };
+                mark!("restore: failed and told, by the logs");
                 self.events.add_again(event, failed, turn);
                 PaymentStatus::Failed { reason, event }
             }
             Told::Failed { .. } | Told::Pending => match status {
-                PaymentStatus::Abandoned => PaymentStatus::Abandoned,
+                PaymentStatus::Abandoned => {
+                    mark!("restore: an abandoned payment");
+                    PaymentStatus::Abandoned
+                }
                 // A row that says more than the log is ahead of it, and was refused before.
                 PaymentStatus::Pending | PaymentStatus::Sent { .. } | PaymentStatus::Failed { .. } => {
                     PaymentStatus::Pending
@@ -287,6 +296,7 @@ impl ChannelManager {
         }
         if !corrected.is_final() && !self.is_alive(id) {
             // Every HTLC of it has failed by record, and the records that would allow another attempt are lost or used up.
+            mark!("restore: failed, since every HTLC is, by the logs");
             let reason = match corrected {
                 PaymentStatus::Abandoned => PaymentFailureReason::Abandoned,
                 _ => PaymentFailureReason::RecordsLost,
@@ -334,6 +344,7 @@ impl ChannelManager {
     /// A payment of which no HTLC is left in any log, and which never ended: it never had one, since outcomes stay until it ends.
     fn correct_without_htlcs(&mut self, id: PaymentId, turn: &mut Turn<'_>, rebuilt: &mut Vec<String>) {
         if !self.payments[&id].status.is_final() {
+            mark!("restore: a payment without HTLC ends");
             rebuilt.push(format!("payment {id} has no HTLC, and ends"));
             self.fail_payment(id, PaymentFailureReason::RouteNotFound, None, turn);
         }
@@ -367,6 +378,7 @@ impl ChannelManager {
                 },
                 turn,
             ) {
+                mark!("restore: a claim is told again");
                 rebuilt.push(format!(
                     "the claim of {payment_hash} is known again from the channels' logs"
                 ));
@@ -399,6 +411,7 @@ impl ChannelManager {
                 .get(&upstream)
                 .is_some_and(|channel| !channel.state().commitments.received.contains_key(&htlc_in));
             if is_upstream_gone {
+                mark!("restore: an outcome that nobody waits for any more");
                 self.upstream_gone(upstream, htlc_in, turn);
             }
         }
@@ -415,7 +428,14 @@ impl ChannelManager {
                 }
                 let at = (*id, received.terms.id);
                 match judged(received) {
+                    #[cfg(feature = "mutants")]
+                    Ok(Payload::Receive(_))
+                        if quittance_journal::mutant::is_on(quittance_journal::mutant::Mutant::HeldFailedAtStart) =>
+                    {
+                        refused.push(at);
+                    }
                     Ok(Payload::Receive(_)) => {
+                        mark!("restore: a held HTLC is held again");
                         self.held.entry(received.terms.payment_hash).or_default().insert(at);
                         hashes.insert(received.terms.payment_hash);
                     }
@@ -423,6 +443,7 @@ impl ChannelManager {
                     Ok(Payload::Forward(_))
                         if self.forwards.contains_key(&at) || !channel.state().phase.is_operating() => {}
                     Ok(Payload::Forward(_)) => {
+                        mark!("restore: an accepted HTLC waits for its next peer");
                         self.waiting.insert(at, None);
                     }
                     Ok(Payload::BlindedForward(_) | Payload::BlindedReceive(_)) | Err(_) => refused.push(at),
@@ -438,6 +459,11 @@ impl ChannelManager {
             self.settle_held(hash, turn);
         }
         for (id, htlc) in refused {
+            #[cfg(feature = "mutants")]
+            if quittance_journal::mutant::is_on(quittance_journal::mutant::Mutant::HeldFailedAtStart) {
+                self.refuse(id, htlc, &quittance_onion::Failure::TemporaryNodeFailure, turn);
+                continue;
+            }
             self.accepted(id, htlc, turn);
         }
     }
@@ -485,6 +511,7 @@ fn read_channels(store: &dyn Store) -> Result<Channels, RestoreError> {
             Some(state) if id <= state.last_update => {}
             Some(state) if id == state.last_update.next() => state.apply_update(&update),
             Some(state) => {
+                mark!("restore: a log with a gap");
                 return Err(RestoreError::Gap {
                     channel,
                     missing: state.last_update.next(),
@@ -548,6 +575,7 @@ fn refuse_rows_ahead(
                     .map(|closed| closed.is_some())
             };
             if *row > log && !(log == UpdateId(0) && is_forgotten()?) {
+                mark!("restore: a row ahead of its log");
                 return Err(RestoreError::RowAhead {
                     payment: payment.id,
                     channel: *channel,

@@ -4,14 +4,14 @@ use bitcoin::{Amount, OutPoint, TxOut};
 use quittance_channel::{BySide, ChannelEffect, ChannelFacts, ForwardingPolicy, Opening, Side, SideFacts};
 use quittance_manager::Input;
 use quittance_primitives::{
-    BlockCount, ChannelId, CltvExpiryDelta, CommitmentNumber, Feature, Features, FeeratePerKw, MilliSatoshi,
-    ToSelfDelay,
+    BlockCount, ChannelId, CommitmentNumber, Feature, Features, FeeratePerKw, MilliSatoshi, ToSelfDelay,
 };
 use quittance_regtest::{Chain, MineOptions};
 use quittance_transactions::{CommitmentContents, CommitmentFormat, CommitmentTransaction, Role};
 use quittance_wire::Message;
 
 use super::{NodeIndex, World};
+use crate::checker::FORWARDING;
 
 /// What a channel between two nodes is to be.
 #[derive(Clone, Copy, Debug)]
@@ -168,11 +168,8 @@ impl World {
             ),
             remote_point: ends[1 - own].seed.point(CommitmentNumber(0)),
             policy: ForwardingPolicy {
-                fee_base: MilliSatoshi(1_000),
-                fee_proportional_millionths: 100,
-                cltv_expiry_delta: CltvExpiryDelta(72),
-                htlc_minimum: MilliSatoshi(1),
                 htlc_maximum: MilliSatoshi::from_sat(setup.capacity),
+                ..FORWARDING
             },
         })
     }

@@ -151,6 +151,12 @@ impl Commitments {
         for (_, htlc) in settled {
             if htlc.removal.as_ref().and_then(Removal::preimage).is_some() {
                 subtract(&mut self.settled.remote, htlc.terms.amount);
+                #[cfg(feature = "mutants")]
+                if quittance_journal::mutant::is_on(quittance_journal::mutant::Mutant::MsatLost) {
+                    let rounded = quittance_primitives::MilliSatoshi(htlc.terms.amount.0 / 1_000 * 1_000);
+                    add(&mut self.settled.local, rounded);
+                    continue;
+                }
                 add(&mut self.settled.local, htlc.terms.amount);
             }
         }

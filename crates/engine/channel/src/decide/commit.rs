@@ -1,5 +1,6 @@
 //! The commitment dance (BOLT 2): signing the peer's next commitment, accepting ours, revoking and being revoked.
 
+use quittance_journal::mark;
 use quittance_primitives::HtlcId;
 use quittance_transactions::{CommitmentTransaction, InvalidSignatures, PerCommitmentSecret};
 use quittance_wire::{CommitmentSigned, RevokeAndAck};
@@ -125,9 +126,14 @@ impl Channel {
                 .values()
                 .filter(|htlc| htlc.state == HtlcState::SentRemoveAckCommit)
         };
-        let ends = removed().map(|htlc| match htlc.outcome {
-            Some(_) => Consequence::OfferedHtlcGone(htlc.terms.id),
-            None => Consequence::HtlcFailed(htlc.terms.id),
+        let ends = removed().map(|htlc| {
+            if htlc.outcome.is_some() {
+                mark!("HTLC with an outcome is gone for good");
+                Consequence::OfferedHtlcGone(htlc.terms.id)
+            } else {
+                mark!("HTLC failed for good");
+                Consequence::HtlcFailed(htlc.terms.id)
+            }
         });
         decision.consequences.extend(accepted.chain(ends));
         Ok(decision.releasing(removed()))

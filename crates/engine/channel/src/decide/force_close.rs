@@ -1,5 +1,7 @@
 //! Closing a channel by our latest commitment. Final: nothing is signed or accepted afterwards.
 
+use quittance_journal::mark;
+
 use crate::{Channel, Decision, ForceCloseReason, Phase, Step};
 
 impl Channel {
@@ -14,7 +16,10 @@ impl Channel {
                 ForceCloseReason::PeerMisbehaved(_) | ForceCloseReason::PeerFailed(_) | ForceCloseReason::PeerFellBehind,
             )
             // I-8: a commitment that may be revoked is never broadcast.
-            | (Phase::FellBehind | Phase::ForceClosed(_) | Phase::Abandoned(_), _) => None,
+            | (Phase::FellBehind | Phase::ForceClosed(_) | Phase::Abandoned(_), _) => {
+                mark!("a close that must not be, or is not needed");
+                None
+            }
             (
                 Phase::AwaitingReady(_) | Phase::Normal | Phase::ShuttingDown(_) | Phase::ClosingAgreed(_),
                 ForceCloseReason::Ordered
@@ -23,7 +28,10 @@ impl Channel {
                 | ForceCloseReason::PeerFellBehind
                 | ForceCloseReason::HtlcDeadline(_)
                 | ForceCloseReason::CommitmentConfirmed(_),
-            ) => Some(Decision::step(Step::ForceClosed(reason))),
+            ) => {
+                mark!("channel closed by its commitment");
+                Some(Decision::step(Step::ForceClosed(reason)))
+            }
         }
     }
 }

@@ -4,7 +4,7 @@
 //! An outcome is released when two things are true, in either order: it is acknowledged, and its HTLC is gone. Whichever comes
 //! second releases it, in the same step.
 
-use quittance_journal::EventNumber;
+use quittance_journal::{EventNumber, mark};
 use quittance_primitives::{HtlcId, PaymentPreimage};
 
 use crate::{
@@ -39,8 +39,10 @@ impl Channel {
             return decision.release(&acknowledged);
         }
         if acknowledged.is_releasable() {
+            mark!("outcome released when it is acknowledged");
             decision.release(&acknowledged)
         } else {
+            mark!("outcome acknowledged before its HTLC is gone");
             decision
         }
     }
@@ -51,11 +53,17 @@ impl Channel {
             return Decision::default();
         };
         let consequence = match &outcome {
-            Outcome::Fulfilled(preimage) => Consequence::HtlcFulfilled {
-                id,
-                preimage: *preimage,
-            },
-            Outcome::Failed(_) | Outcome::FailedOnChain => Consequence::HtlcFailed(htlc.terms.id),
+            Outcome::Fulfilled(preimage) => {
+                mark!("HTLC fulfilled on chain");
+                Consequence::HtlcFulfilled {
+                    id,
+                    preimage: *preimage,
+                }
+            }
+            Outcome::Failed(_) | Outcome::FailedOnChain => {
+                mark!("HTLC failed on chain");
+                Consequence::HtlcFailed(htlc.terms.id)
+            }
         };
         Decision::step(Step::ResolvedOnChain { id, outcome }).so(consequence)
     }
@@ -64,7 +72,10 @@ impl Channel {
     pub fn decide_preimage_known(&self, id: HtlcId, preimage: PaymentPreimage) -> Decision {
         let htlc = self.state().commitments.received.get(&id);
         match htlc.filter(|htlc| htlc.preimage.is_none() && htlc.terms.payment_hash.is_paid_by(&preimage)) {
-            Some(_) => Decision::step(Step::PreimageKnown { id, preimage }),
+            Some(_) => {
+                mark!("preimage learned for a closed channel");
+                Decision::step(Step::PreimageKnown { id, preimage })
+            }
             None => Decision::default(),
         }
     }
@@ -81,8 +92,10 @@ impl Channel {
                         ..htlc.clone()
                     };
                     if buried.is_releasable() {
+                        mark!("outcome released when it is buried");
                         decision.release(&buried)
                     } else {
+                        mark!("outcome buried before it is acknowledged");
                         decision.so(Consequence::OfferedHtlcGone(id))
                     }
                 }
@@ -90,6 +103,7 @@ impl Channel {
             },
             Side::Remote => match commitments.received.get(&id) {
                 Some(htlc) if htlc.on_chain == OnChain::Open => {
+                    mark!("received HTLC buried");
                     let decision = decision.so(Consequence::ReceivedHtlcGone(id));
                     self.state().release_claims(decision, &[id])
                 }
@@ -120,8 +134,10 @@ impl Channel {
             Some(claim) if !claim.handled => {
                 let decision = Decision::step(Step::ClaimHandled(event));
                 if self.state().has_part_of(&claim.claim, &[]) {
+                    mark!("claim handled before its HTLCs are gone");
                     decision
                 } else {
+                    mark!("claim released when it is handled");
                     decision.release_claim(&claim.claim)
                 }
             }
@@ -140,6 +156,7 @@ impl ChannelState {
                 .iter()
                 .any(|part| self.is_part_here(part.channel) && removed.contains(&part.htlc));
             if loses_a_part && !self.has_part_of(claim, removed) {
+                mark!("claim released with its last HTLC");
                 decision = decision.release_claim(claim);
             }
         }
@@ -188,6 +205,7 @@ impl Decision {
             htlc.acknowledged && htlc.outcome.is_some()
         };
         for htlc in removed.filter(|htlc| is_due(htlc)) {
+            mark!("outcome released with the revocation that removes its HTLC");
             self = self.release(htlc);
         }
         self

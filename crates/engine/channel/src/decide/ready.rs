@@ -1,5 +1,6 @@
 //! The funding confirms, and both sides say so (BOLT 2, `channel_ready`), or it never does.
 
+use quittance_journal::mark;
 use quittance_primitives::{BlockCount, BlockHeight, ShortChannelId};
 use quittance_wire::ChannelReady;
 
@@ -96,15 +97,27 @@ impl Channel {
     pub fn decide_funding_timeout(&self, tip: BlockHeight) -> Option<Decision> {
         let state = self.state();
         let deadline = state.facts.opened_at.saturating_add(FUNDING_TIMEOUT);
+        #[cfg(feature = "mutants")]
+        let deadline = if quittance_journal::mutant::is_on(quittance_journal::mutant::Mutant::FundingForgottenEarly) {
+            state.facts.opened_at.saturating_add(BlockCount(144))
+        } else {
+            deadline
+        };
         let waits = state.phase.may_lack_funding();
         let timed_out = waits && state.funding.is_none() && state.facts.opener == Side::Remote && tip >= deadline;
-        timed_out.then(|| Decision::step(Step::FundingAbandoned(AbandonedFunding::TimedOut)))
+        timed_out.then(|| {
+            mark!("a funding was never seen");
+            Decision::step(Step::FundingAbandoned(AbandonedFunding::TimedOut))
+        })
     }
 
     /// An input of the unconfirmed funding was spent otherwise, and that is buried.
     pub fn decide_double_spent(&self) -> Option<Decision> {
         let state = self.state();
         let waits = state.phase.may_lack_funding() && state.funding.is_none();
-        waits.then(|| Decision::step(Step::FundingAbandoned(AbandonedFunding::DoubleSpent)))
+        waits.then(|| {
+            mark!("a funding was spent otherwise");
+            Decision::step(Step::FundingAbandoned(AbandonedFunding::DoubleSpent))
+        })
     }
 }

@@ -3,6 +3,7 @@
 //! A node that lost state finds out here, by the peer's proof, and never broadcasts (I-8: a commitment that may be revoked is
 //! never broadcast). A claim without proof is the peer's fault.
 
+use quittance_journal::mark;
 use quittance_primitives::Features;
 use quittance_wire::{ChannelReady, ChannelReestablish, ErrorMessage, UpdateFee};
 
@@ -44,7 +45,10 @@ impl Channel {
             | Phase::ShuttingDown(_)
             | Phase::ClosingAgreed(_)
             | Phase::FellBehind => decision.send(state.reestablish_message()),
-            Phase::ForceClosed(_) => decision.send(state.closed_error("the channel is closed by its commitment")),
+            Phase::ForceClosed(_) => {
+                mark!("peer told that the channel is closed");
+                decision.send(state.closed_error("the channel is closed by its commitment"))
+            }
             Phase::Abandoned(_) => decision.send(state.closed_error("the funding was never confirmed")),
         }
     }
@@ -66,17 +70,25 @@ impl Channel {
         let state = self.state();
         match state.phase {
             Phase::AwaitingReady(_) | Phase::Normal | Phase::ShuttingDown(_) | Phase::ClosingAgreed(_) => {}
-            Phase::FellBehind => return Ok(state.ask_to_close(Decision::default())),
+            Phase::FellBehind => {
+                mark!("peer asked again to close what we lost");
+                return Ok(state.ask_to_close(Decision::default()));
+            }
             Phase::ForceClosed(_) | Phase::Abandoned(_) => return Ok(Decision::default()),
         }
         let Some(missing) = state.compare(message, secret)? else {
+            mark!("we lost state, by the peer's proof");
             return Ok(state.ask_to_close(Decision::step(Step::FellBehind).so(Consequence::WeFellBehind)));
         };
         let mut decision = Decision {
             link: Some(Link::Up(Session::new(features))),
             ..Decision::default()
         };
-        if state.has_uncommitted_updates_of_peer() {
+        let forgets = state.has_uncommitted_updates_of_peer();
+        #[cfg(feature = "mutants")]
+        let forgets = forgets && !quittance_journal::mutant::is_on(quittance_journal::mutant::Mutant::UncommittedKept);
+        if forgets {
+            mark!("the peer's uncommitted updates are forgotten");
             decision.steps.push(Step::UncommittedForgotten);
         }
         decision.effects = state.retransmission(&missing);
@@ -122,14 +134,25 @@ impl ChannelState {
             0 => message.your_last_per_commitment_secret == [0; 32],
             _ => secret == SecretCheck::Ours,
         };
+        #[cfg(feature = "mutants")]
+        let proven = proven || quittance_journal::mutant::is_on(quittance_journal::mutant::Mutant::FalseProofBelieved);
         if revocation > local {
             let ahead = Violation::RevocationNumberAhead {
                 got: revocation,
                 expected: local,
             };
-            return if proven { Ok(None) } else { Err(ahead) };
+            #[cfg(feature = "mutants")]
+            let proven =
+                proven && !quittance_journal::mutant::is_on(quittance_journal::mutant::Mutant::FellBehindBroadcasts);
+            return if proven {
+                Ok(None)
+            } else {
+                mark!("the peer claims without proof that we lost state");
+                Err(ahead)
+            };
         }
         if revocation + 1 < local {
+            mark!("the peer lost revocations");
             return Err(Violation::PeerFellBehind {
                 what: "revocation",
                 got: revocation,
@@ -147,6 +170,7 @@ impl ChannelState {
             });
         }
         if commitment < remote || (commitment == remote && !awaiting) {
+            mark!("the peer lost commitments");
             return Err(Violation::PeerFellBehind {
                 what: "commitment",
                 got: commitment,
@@ -162,6 +186,14 @@ impl ChannelState {
 
     fn retransmission(&self, missing: &Missing) -> Vec<ChannelEffect> {
         let mut effects = Vec::new();
+        #[cfg(feature = "mutants")]
+        let missing = &Missing {
+            revocation: missing.revocation
+                && !quittance_journal::mutant::is_on(quittance_journal::mutant::Mutant::RevocationNotRepeated),
+            ready: missing.ready
+                && !quittance_journal::mutant::is_on(quittance_journal::mutant::Mutant::ReadyNotRepeated),
+            ..*missing
+        };
         if missing.ready && self.has_sent_ready() {
             effects.push(ChannelEffect::Send(Box::new(self.ready_message().into())));
         }
@@ -170,16 +202,11 @@ impl ChannelState {
             let revoked = local.number.previous().expect("the peer awaits a revocation of ours");
             ChannelEffect::SendRevocation(RevocationDue::new(&self.facts, revoked, local.next_point))
         });
-        let mut commitment = Vec::new();
-        if missing.commitment {
-            commitment.extend(sent.signed.iter().map(|update| self.update_again(*update)));
-            let contents = self.commitments.contents(&self.facts, View::Remote);
-            let contents = contents.expect("the latest signed commitment has a point");
-            commitment.push(ChannelEffect::SendCommitment(Box::new(CommitmentToSign::new(
-                &self.facts,
-                contents,
-            ))));
-        }
+        let commitment = if missing.commitment {
+            self.commitment_again()
+        } else {
+            Vec::new()
+        };
         #[cfg(feature = "mutants")]
         let (revocation, commitment) = {
             use quittance_journal::mutant::{Mutant, is_on};
@@ -201,14 +228,46 @@ impl ChannelState {
             }
         };
         match sent.last {
-            LastSent::Commitment => effects.extend(revocation.into_iter().chain(commitment)),
-            LastSent::Revocation => effects.extend(commitment.into_iter().chain(revocation)),
+            LastSent::Commitment => {
+                if revocation.is_some() && !commitment.is_empty() {
+                    mark!("revocation and then commitment are sent again");
+                }
+                effects.extend(revocation.into_iter().chain(commitment));
+            }
+            LastSent::Revocation => {
+                if revocation.is_some() && !commitment.is_empty() {
+                    mark!("commitment and then revocation are sent again");
+                }
+                effects.extend(commitment.into_iter().chain(revocation));
+            }
         }
         // Before the updates that nothing commits to: `shutdown` never left while there were any.
         let script = self.shutting_down().and_then(|closing| closing.scripts.local.clone());
         effects.extend(script.map(|script| ChannelEffect::Send(Box::new(self.shutdown_message(script).into()))));
         effects.extend(sent.unsigned.iter().map(|update| self.update_again(*update)));
         effects
+    }
+
+    /// The updates of our latest signed commitment, and the commitment.
+    fn commitment_again(&self) -> Vec<ChannelEffect> {
+        let signed = &self.commitments.sent.signed;
+        let mut commitment: Vec<_> = signed.iter().map(|update| self.update_again(*update)).collect();
+        let contents = self.commitments.contents(&self.facts, View::Remote);
+        let contents = contents.expect("the latest signed commitment has a point");
+        #[cfg(feature = "mutants")]
+        let contents = if quittance_journal::mutant::is_on(quittance_journal::mutant::Mutant::SignedAgainOtherwise) {
+            quittance_transactions::CommitmentContents {
+                feerate: self.commitments.fees.last().map_or(contents.feerate, |fee| fee.feerate),
+                ..contents
+            }
+        } else {
+            contents
+        };
+        commitment.push(ChannelEffect::SendCommitment(Box::new(CommitmentToSign::new(
+            &self.facts,
+            contents,
+        ))));
+        commitment
     }
 
     /// The effect that sends an update of ours again.

@@ -1,5 +1,6 @@
 //! Removing an HTLC (BOLT 2): fulfilled, failed, or failed as malformed; by us and by the peer.
 
+use quittance_journal::mark;
 use quittance_primitives::HtlcId;
 use quittance_wire::{Message, UpdateFailHtlc, UpdateFailMalformedHtlc, UpdateFulfillHtlc};
 
@@ -33,7 +34,10 @@ impl Channel {
         Ok(match self.session() {
             Some(session) if session.quiescence.lets_us_remove() => decision.send(message),
             // Sent with the next session's first messages: quiescence ends with the connection.
-            Some(_) | None => decision,
+            Some(_) | None => {
+                mark!("removal decided while nothing can be sent");
+                decision
+            }
         })
     }
 
@@ -52,9 +56,12 @@ impl Channel {
             attribution: None,
         };
         let decision = Decision::step(Step::RemovalReceived { id, removal });
-        Ok(match htlc.outcome {
-            Some(_) => decision,
-            None => decision.so(Consequence::HtlcFulfilled { id, preimage }),
+        Ok(if htlc.outcome.is_some() {
+            mark!("HTLC fulfilled again");
+            decision
+        } else {
+            mark!("HTLC fulfilled");
+            decision.so(Consequence::HtlcFulfilled { id, preimage })
         })
     }
 
@@ -82,6 +89,7 @@ impl Channel {
                 return Ok(Decision::step(Step::RemovalReceived { id, removal }).so(Consequence::HtlcFailed(id)));
             }
         }
+        mark!("HTLC failed, and not yet for good");
         Ok(Decision::step(Step::RemovalReceived {
             id: message.id,
             removal,
