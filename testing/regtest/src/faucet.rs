@@ -44,7 +44,7 @@ impl Faucet {
     }
 
     /// Confirms these outputs in a block of its own, after mining rewards if there are too few; returns the outpoints.
-    pub fn fund(&mut self, chain: &mut impl Chain, outputs: &[TxOut]) -> Vec<OutPoint> {
+    pub fn fund(&mut self, chain: &mut (impl Chain + ?Sized), outputs: &[TxOut]) -> Vec<OutPoint> {
         let payment = self.pay(chain, outputs);
         let txid = payment.compute_txid();
         chain
@@ -54,7 +54,7 @@ impl Faucet {
     }
 
     /// A transaction with these outputs first, which is neither submitted nor mined. Mines rewards if there are too few.
-    pub fn pay(&mut self, chain: &mut impl Chain, outputs: &[TxOut]) -> Transaction {
+    pub fn pay(&mut self, chain: &mut (impl Chain + ?Sized), outputs: &[TxOut]) -> Transaction {
         let target: Amount = outputs.iter().map(|output| output.value).sum();
         let mut payment = Transaction {
             version: transaction::Version::TWO,
@@ -90,7 +90,7 @@ impl Faucet {
         }
     }
 
-    fn next_coin(&mut self, chain: &mut impl Chain) -> (OutPoint, Amount) {
+    fn next_coin(&mut self, chain: &mut (impl Chain + ?Sized)) -> (OutPoint, Amount) {
         loop {
             if let Some((outpoint, value)) = self.mature_reward(chain).or_else(|| self.confirmed_change(chain)) {
                 self.handed_out.insert(outpoint);
@@ -100,7 +100,7 @@ impl Faucet {
         }
     }
 
-    fn mature_reward(&mut self, chain: &impl Chain) -> Option<(OutPoint, Amount)> {
+    fn mature_reward(&mut self, chain: &(impl Chain + ?Sized)) -> Option<(OutPoint, Amount)> {
         let mature = (chain.tip().height.0 + 1).checked_sub(chain.coinbase_maturity().0)?;
         if self.next_height > mature + 1 {
             // The chain was cut back: rewards below may be new.
@@ -121,11 +121,11 @@ impl Faucet {
         None
     }
 
-    fn confirmed_change(&self, chain: &impl Chain) -> Option<(OutPoint, Amount)> {
+    fn confirmed_change(&self, chain: &(impl Chain + ?Sized)) -> Option<(OutPoint, Amount)> {
         self.change.iter().find_map(|outpoint| self.unspent(chain, *outpoint))
     }
 
-    fn unspent(&self, chain: &impl Chain, outpoint: OutPoint) -> Option<(OutPoint, Amount)> {
+    fn unspent(&self, chain: &(impl Chain + ?Sized), outpoint: OutPoint) -> Option<(OutPoint, Amount)> {
         let utxo = chain.utxo(&outpoint)?;
         let free = utxo.output.script_pubkey == reward_script()
             && !self.handed_out.contains(&outpoint)

@@ -14,6 +14,7 @@
 
 pub mod assembly;
 pub mod bitcoind;
+mod boxed;
 pub mod chain;
 pub mod consensus;
 mod embedded;

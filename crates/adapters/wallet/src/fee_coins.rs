@@ -65,15 +65,19 @@ impl Wallet {
             .ok_or_else(|| WalletError::NotBuilt("a request claims nothing".to_owned()))?;
         self.idle_blocks.insert(key, 0);
         if promise.as_ref().is_none_or(|promise| promise.coins != coins) {
-            self.promises.claims.insert(
-                key,
-                PromisedCoins {
-                    coins,
-                    change_index,
-                    spent_at: None,
-                },
-            );
-            self.save_promises()?;
+            let new = PromisedCoins {
+                coins,
+                change_index,
+                spent_at: None,
+            };
+            let before = self.promises.claims.insert(key, new);
+            if let Err(error) = self.save_promises() {
+                match before {
+                    Some(before) => self.promises.claims.insert(key, before),
+                    None => self.promises.claims.remove(&key),
+                };
+                return Err(error);
+            }
         }
         Ok(funded)
     }

@@ -306,8 +306,13 @@ impl Wallet {
             purpose,
             order,
         };
-        self.promises.transactions.insert(transaction.compute_txid(), own);
-        self.note_revealed(true)?;
+        let txid = transaction.compute_txid();
+        self.promises.transactions.insert(txid, own);
+        if let Err(error) = self.note_revealed(true) {
+            // Who is told that nothing was sent must not see it sent later.
+            self.promises.transactions.remove(&txid);
+            return Err(error);
+        }
         self.view.apply_unconfirmed_txs([(transaction, order)]);
         let _ = self.view.take_staged();
         Ok(())

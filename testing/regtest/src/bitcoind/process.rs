@@ -27,6 +27,8 @@ static STARTED: AtomicU32 = AtomicU32::new(0);
 /// A running node; it is stopped and its folder removed when this is dropped.
 #[derive(Debug)]
 pub struct Bitcoind {
+    program: OsString,
+    arguments: Vec<String>,
     child: Child,
     folder: PathBuf,
     address: SocketAddr,
@@ -59,21 +61,18 @@ impl Bitcoind {
         let folder = env::temp_dir().join(format!("quittance-bitcoind-{}-{number}", std::process::id()));
         fs::create_dir_all(&folder)?;
         let port = free_port()?;
-        let child = Command::new(program.into())
-            .args(arguments(&folder, port, policy))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .inspect_err(|_| {
-                let _ = fs::remove_dir_all(&folder);
-            })?;
+        let (program, arguments) = (program.into(), arguments(&folder, port, policy));
+        let child = spawn(&program, &arguments).inspect_err(|_| {
+            let _ = fs::remove_dir_all(&folder);
+        })?;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let credentials = Credentials {
             user: String::new(),
             password: String::new(),
         };
         let mut node = Self {
+            program,
+            arguments,
             child,
             folder,
             address,
@@ -98,9 +97,31 @@ impl Bitcoind {
         RpcClient::new(self.address, self.credentials.clone())
     }
 
+    /// Where it writes the user and password that it makes up at each start.
+    pub fn cookie_file(&self) -> PathBuf {
+        self.folder.join("regtest/.cookie")
+    }
+
+    /// Ends the process as an operator would, and keeps its folder. Calls fail from now on.
+    pub fn stop(&mut self) {
+        let asked = self.client().call("stop", &json!([])).is_ok();
+        let start = Instant::now();
+        while asked && start.elapsed() < STOP_TIMEOUT && matches!(self.child.try_wait(), Ok(None)) {
+            thread::sleep(POLL_INTERVAL);
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Starts the process again that was stopped, with the chain that it had. Its password is another one.
+    pub fn start_again(&mut self) -> Result<(), StartError> {
+        self.child = spawn(&self.program, &self.arguments)?;
+        self.wait_until_it_answers()
+    }
+
     fn wait_until_it_answers(&mut self) -> Result<(), StartError> {
         let start = Instant::now();
-        let cookie = self.folder.join("regtest/.cookie");
+        let cookie = self.cookie_file();
         while start.elapsed() < START_TIMEOUT && self.child.try_wait()?.is_none() {
             if let Some(credentials) = fs::read_to_string(&cookie)
                 .ok()
@@ -127,15 +148,18 @@ impl Bitcoind {
 
 impl Drop for Bitcoind {
     fn drop(&mut self) {
-        let asked = self.client().call("stop", &json!([])).is_ok();
-        let start = Instant::now();
-        while asked && start.elapsed() < STOP_TIMEOUT && matches!(self.child.try_wait(), Ok(None)) {
-            thread::sleep(POLL_INTERVAL);
-        }
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.stop();
         let _ = fs::remove_dir_all(&self.folder);
     }
+}
+
+fn spawn(program: &OsString, arguments: &[String]) -> io::Result<Child> {
+    Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
 }
 
 fn arguments(folder: &Path, port: u16, policy: &Policy) -> Vec<String> {

@@ -29,7 +29,16 @@ pub struct RpcServer {
 impl RpcServer {
     /// Serves a chain on a free port of the loopback interface. The chain stays usable from outside.
     pub fn start<C: Chain + Send + 'static>(chain: Arc<Mutex<C>>, credentials: &Credentials) -> io::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        Self::start_at(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), chain, credentials)
+    }
+
+    /// Serves a chain at this address: where another server was, so that a client meets it again.
+    pub fn start_at<C: Chain + Send + 'static>(
+        address: SocketAddr,
+        chain: Arc<Mutex<C>>,
+        credentials: &Credentials,
+    ) -> io::Result<Self> {
+        let listener = TcpListener::bind(address)?;
         let address = listener.local_addr()?;
         let stopping = Arc::new(AtomicBool::new(false));
         let context = Context {

@@ -1,0 +1,112 @@
+//! The owner of a wallet: its folder, its seed, and a follower that feeds it as a node's driver does.
+
+use quittance_chain::{Bitcoind, ChainUpdate, Follower, Tip};
+use quittance_wallet::{NewBlock, ReservePolicy, Seed, StoredSeed, Wallet, WalletError};
+use tempfile::TempDir;
+
+use crate::World;
+
+/// A wallet that can be switched off and on.
+pub struct Owner {
+    /// The wallet.
+    pub wallet: Wallet,
+    folder: TempDir,
+    seed: StoredSeed,
+    follower: Follower<Bitcoind>,
+}
+
+/// Words of no particular meaning.
+const WORDS: &str = "letter advice cage absurd amount doctor acoustic avoid letter advice cage above";
+
+impl Owner {
+    /// A new wallet, born at the chain's tip.
+    pub fn new(world: &mut World) -> Self {
+        let birthday = world.tip();
+        let folder = tempfile::tempdir().expect("there is room for a folder");
+        Self::at(
+            world,
+            folder,
+            StoredSeed {
+                seed: Seed::from_words(WORDS).expect("words of a seed"),
+                birthday,
+            },
+        )
+    }
+
+    fn at(world: &mut World, folder: TempDir, seed: StoredSeed) -> Self {
+        let wallet = open(&folder, &seed).expect("the files are whole");
+        let follower = Follower::new(world.bitcoind(), wallet.remembered()).expect("a wallet has a tip");
+        let mut owner = Self {
+            wallet,
+            folder,
+            seed,
+            follower,
+        };
+        owner.follow();
+        owner
+    }
+
+    /// Takes in what the chain has to tell.
+    pub fn follow(&mut self) {
+        while let Some(update) = self.follower.next().expect("the server answers") {
+            match update {
+                ChainUpdate::Connected(block) => {
+                    let block = NewBlock {
+                        height: block.height,
+                        hash: block.hash,
+                        previous: block.previous,
+                        time: block.time,
+                        transactions: &block.transactions,
+                    };
+                    self.wallet.connect(&block).expect("the block is the next one");
+                }
+                ChainUpdate::Rewound(tip) => self.wallet.rewind(tip).expect("the wallet knows the block"),
+            }
+        }
+    }
+
+    /// The process dies, and starts again from what is on disk. The chain goes on from there.
+    #[must_use]
+    pub fn crash(self, world: &mut World) -> Self {
+        Self::at(world, self.folder, self.seed)
+    }
+
+    /// The same, with one of the files lost: `wallet-history` or `wallet-promises`.
+    #[must_use]
+    pub fn crash_without(self, world: &mut World, file: &str) -> Self {
+        // A file that was never written is lost as well.
+        let _ = std::fs::remove_file(self.folder.path().join(file));
+        Self::at(world, self.folder, self.seed)
+    }
+
+    /// The machine is lost: the words alone are left, and the birthday.
+    #[must_use]
+    pub fn restore(self, world: &mut World) -> Self {
+        let folder = tempfile::tempdir().expect("there is room for a folder");
+        let seed = Seed::from_words(&self.seed.seed.words()).expect("words that we wrote down");
+        Self::at(
+            world,
+            folder,
+            StoredSeed {
+                seed,
+                birthday: self.seed.birthday,
+            },
+        )
+    }
+
+    /// The last block that the wallet took in.
+    pub fn tip(&self) -> Tip {
+        self.wallet.tip()
+    }
+
+    /// Makes files of the wallet unwritable, as a full disk does: from here on nothing can be promised.
+    pub fn fill_disk(&self) {
+        // A folder where the temporary file should go.
+        let blocked = self.folder.path().join("wallet-promises.new");
+        std::fs::create_dir_all(blocked.join("in the way")).expect("a folder can be made");
+    }
+}
+
+fn open(folder: &TempDir, seed: &StoredSeed) -> Result<Wallet, WalletError> {
+    Wallet::open(seed, folder.path(), bitcoin::Network::Regtest, ReservePolicy::default())
+}
