@@ -51,6 +51,8 @@ pub struct Checker {
     signed: BTreeMap<(ChannelId, Role, CommitmentNumber), CommitmentContents>,
     /// The last commitment of its own that each node has revoked, by channel.
     revoked: BTreeMap<(usize, ChannelId), CommitmentNumber>,
+    /// Who has broadcast a commitment of which channel.
+    closers: BTreeSet<(usize, ChannelId)>,
     /// Which HTLCs of its peers each node has fulfilled or failed, by message.
     removed: BTreeMap<(usize, ChannelId, HtlcId), Vec<u8>>,
     /// Nodes that sent on an HTLC of another.
@@ -335,6 +337,10 @@ impl Checker {
 
     /// A node broadcasts its commitment `number`, as far as that can be told.
     pub fn commitment_broadcast(&mut self, node: usize, channel: ChannelId, number: Option<CommitmentNumber>) {
+        self.closers.insert((node, channel));
+        if self.excused.contains(&node) {
+            return;
+        }
         let revoked = self.revoked.get(&(node, channel));
         if revoked.is_some_and(|revoked| number.is_none_or(|number| number <= *revoked)) {
             self.violated(
@@ -342,9 +348,14 @@ impl Checker {
                 format!("node {node} broadcasts commitment {number:?} of {channel}, revoked up to {revoked:?}"),
             );
         }
-        if !self.closable && !self.excused.contains(&node) {
+        if !self.closable {
             self.violated("G6", format!("node {node} closes {channel} without need"));
         }
+    }
+
+    /// Whether a node has ever broadcast a commitment of a channel.
+    pub fn has_closed(&self, node: usize, channel: ChannelId) -> bool {
+        self.closers.contains(&(node, channel))
     }
 
     /// How a payment ended, as its user was told.

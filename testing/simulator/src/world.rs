@@ -19,7 +19,7 @@ use crate::{Arrives, Checker, CrashPlan, Cut, Harm, Node, Random, RowsAfterCrash
 
 pub use chain::WorldChain;
 pub use channels::ChannelSetup;
-pub use payments::Hold;
+pub use payments::{Hold, Part};
 pub use wires::{Garbage, Latency};
 
 mod chain;

@@ -76,7 +76,7 @@ pub(super) fn no_event_is_seen_before_its_record(effort: Effort) -> Report {
 }
 
 pub(super) fn stuck_handler_stalls_no_channel(effort: Effort) -> Report {
-    let payments: u16 = if effort.runs_max == usize::MAX { 500 } else { 120 };
+    let payments: u16 = if effort.runs_max == usize::MAX { 1_000 } else { 120 };
     let mut world = unhandled(line());
     for number in 0..payments {
         let payee = if number % 2 == 0 { C } else { B };

@@ -8,6 +8,8 @@ mod ev;
 mod fw;
 mod in_;
 mod op;
+mod open;
+mod parts;
 mod rb;
 mod re;
 mod st;
@@ -65,6 +67,7 @@ scenarios! {
     "OP-12" op one_id_pays_once_for_ever,
     "OP-15" op failed_fsync_at_the_fulfil_lets_nothing_out,
     "OP-16" op crash_during_recovery_changes_nothing,
+    "OP-18" parts mpp_retry_after_a_crash_never_sends_more_than_owed,
     "FW-01" fw downstream_fulfil_is_claimed_upstream_at_every_crash_point,
     "FW-02" fw finished_downstream_dance_keeps_the_preimage_until_upstream_is_done,
     "FW-03" fw accepted_htlc_not_yet_forwarded_is_forwarded_once,
@@ -74,12 +77,17 @@ scenarios! {
     "FW-07" fw repeated_downstream_fulfil_claims_once,
     "FW-10" fw forward_into_its_own_channel_does_not_wait_for_itself,
     "FW-11" fw hanging_disk_holds_back_every_channel_and_loses_nothing,
+    "FW-15" parts two_forwards_with_one_hash_keep_their_own_fate,
     "IN-01" in_ claim_not_yet_durable_releases_no_preimage,
     "IN-02" in_ durable_claim_is_carried_out_whatever_is_lost,
     "IN-03" in_ payment_claimed_is_rebuilt_until_handled_and_silent_after,
     "IN-04" in_ claimable_payment_is_offered_again_only_while_claimable,
     "IN-05" in_ held_invoice_stays_held_over_restarts,
     "IN-06" in_ settle_and_cancel_exclude_each_other,
+    "IN-08" parts mpp_claim_is_all_or_nothing_at_every_crash_point,
+    "IN-09" parts finished_part_keeps_the_preimage_for_the_slow_one,
+    "IN-11" parts incomplete_payment_times_out_whole,
+    "IN-12" parts many_parts_on_one_channel_do_not_wait_for_each_other,
     "EV-01" ev unhandled_event_comes_again_with_the_same_number_and_content,
     "EV-02" ev confirmed_handling_is_final,
     "EV-03" ev no_event_is_seen_before_its_record,
@@ -88,6 +96,11 @@ scenarios! {
     "EV-06" ev lost_event_rows_are_rebuilt_and_no_number_is_reused,
     "EV-07" ev wrong_acknowledgement_does_no_harm,
     "EV-08" ev full_disk_stops_delivery_and_resumes_at_the_last_durable_handling,
+    "CH-01" open funding_leaves_only_after_the_channel_is_durable,
+    "CH-02" open signed_funding_is_rebroadcast_until_it_confirms,
+    "CH-03" open fundee_knows_every_channel_it_signed,
+    "CH-04" open ready_follows_a_confirmation_missed_while_down,
+    "CH-05" open unfunded_channel_ends_by_height_not_by_uptime,
     "RE-01" re unsynced_commitment_is_never_seen,
     "RE-02" re signed_commitment_is_repeated_unchanged,
     "RE-03" re owed_revocation_and_commitment_keep_their_order,
@@ -99,6 +112,8 @@ scenarios! {
     "RE-09" re fulfilment_after_unfinished_failure_is_payment,
     "RE-10" re uncommitted_adds_are_forgotten_by_both,
     "RE-11" re htlc_failure_is_repeated_byte_for_byte,
+    "RE-12" re peer_that_fell_behind_meets_our_latest_state,
+    "RE-13" re false_claim_that_we_are_behind_harms_nothing,
     "ST-01" st unsynced_batches_let_nothing_out,
     "ST-02" st durable_steps_release_what_they_owe,
     "ST-03" st torn_last_batch_is_dropped_whole,
@@ -108,7 +123,9 @@ scenarios! {
     "ST-08" st read_error_is_not_absence,
     "ST-09" st recovery_survives_its_own_crashes,
     "ST-10" st interrupted_checkpoint_loses_nothing,
+    "ST-11" st second_process_is_kept_out,
     "ST-12" st slow_disk_keeps_order,
+    "ST-13" st kill_and_clean_stop_end_alike,
     "RB-01" rb lost_rows_never_turn_paid_into_failed,
     "RB-02" rb stale_rows_are_corrected_from_the_log,
     "RB-03" rb rebuilt_payment_keeps_its_id,
@@ -116,4 +133,5 @@ scenarios! {
     "RB-05" rb undecided_receive_survives_lost_rows,
     "RB-08" rb rebuilt_node_equals_the_live_one,
     "RB-09" rb rows_ahead_of_the_log_are_refused,
+    "RB-10" rb old_backup_never_broadcasts,
 }

@@ -1,14 +1,17 @@
 //! RB: rebuilding from the channels' logs.
 
+use bitcoin::Amount;
 use quittance_journal::{Lsn, Store};
 use quittance_manager::{Response, RestoreError};
 use quittance_payments::PaymentStatus;
 use quittance_primitives::MilliSatoshi;
+use quittance_regtest::Chain;
 use quittance_store::memory::Keep;
 
+use super::re::goes_on_with_c;
 use super::stage::{
     A, AMOUNT, B, C, ID, OTHER_ID, Word, claim, direct, ended_as, ends_once, held_by_c, is_claimable, is_paid_once,
-    is_sent, line, pay_direct, pay_through, unhandled,
+    is_sent, line, pay_direct, pay_through, put_back, unhandled,
 };
 use crate::{Effort, Report, RowsAfterCrash, Schedule, World};
 
@@ -212,4 +215,41 @@ pub(super) fn rows_ahead_of_the_log_are_refused(effort: Effort) -> Report {
     }
     assert!(refused > 0, "the payment's row rests on its channel's log");
     report
+}
+
+pub(super) fn old_backup_never_broadcasts(effort: Effort) -> Report {
+    let mut world = line();
+    let before = world.lsn(B);
+    for number in 3..5 {
+        let invoice = world.invoice(B, AMOUNT);
+        let id = quittance_primitives::PaymentId([number; 32]);
+        world.pay(A, B, id, &invoice, AMOUNT, Vec::new());
+        world.settle();
+    }
+    let channel = world.nodes[A].channel_with(&world.nodes[B].id()).expect("A runs");
+    let (id, funding) = (channel.state().facts.channel_id, channel.state().facts.funding);
+    put_back(&mut world, B, before);
+    world.checker.closable = true;
+    let script = |world: &mut World| {
+        world.connect(A, B);
+        world.connect(B, C);
+        world.settle();
+        world.mine(2);
+    };
+    let end = |world: &mut World| {
+        world.mine(8);
+        assert!(
+            !world.checker.has_closed(B, id),
+            "B broadcasts nothing that may be revoked"
+        );
+        assert!(world.checker.has_closed(A, id), "A was asked to close, and did");
+        assert!(world.chain.chain.spent_by(&funding).is_some(), "the channel is closed");
+        assert!(
+            world.swept(B) >= Amount::from_sat(4_090_000),
+            "B has its 4,100,000 sat of A's commitment, but for fees: {}",
+            world.swept(B)
+        );
+        goes_on_with_c(world);
+    };
+    Schedule::new(world, &[B], script, end).run(effort)
 }

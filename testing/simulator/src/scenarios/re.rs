@@ -1,14 +1,17 @@
 //! RE: reestablish and message retransmission.
 
+use quittance_channel::Phase;
 use quittance_manager::Command;
 use quittance_primitives::{FeeratePerKw, MilliSatoshi, PaymentId};
 use quittance_store::memory::Keep;
 
 use super::stage::{
-    A, AMOUNT, B, C, OTHER_ID, claim, direct, ends_once, held_by_b, held_by_c, is_failed, is_paid_once, is_sent,
+    A, AMOUNT, B, C, OTHER_ID, claim, direct, ends_once, held_by_b, held_by_c, is_failed, is_paid_once, is_sent, line,
     pay_direct, put_back, refuse, unhandled,
 };
-use crate::{Arrives, Cut, Effort, Report, RowsAfterCrash, Schedule, World};
+use quittance_wire::Message;
+
+use crate::{Arrives, Cut, Effort, NodeIndex, Report, RowsAfterCrash, Schedule, World};
 
 fn cut(from: usize, to: usize, message: &'static str, arrives: Arrives) -> Cut {
     Cut {
@@ -284,4 +287,92 @@ pub(super) fn htlc_failure_is_repeated_byte_for_byte(effort: Effort) -> Report {
         Schedule::new(world, &[B], script, end).run(effort)
     });
     messages.into_iter().sum()
+}
+
+/// The phase of a node's channel with a peer.
+fn phase(world: &World, node: NodeIndex, peer: NodeIndex) -> Option<Phase> {
+    let channel = world.nodes[node].channel_with(&world.nodes[peer].id())?;
+    Some(channel.state().phase.clone())
+}
+
+/// B's channel with C was not touched by what A did: it is used.
+pub(super) fn goes_on_with_c(world: &mut World) {
+    assert_eq!(phase(world, B, C), Some(Phase::Normal), "the other channel goes on");
+    let id = PaymentId([7; 32]);
+    let invoice = world.invoice(C, AMOUNT);
+    world.pay(B, C, id, &invoice, AMOUNT, Vec::new());
+    world.settle();
+    assert!(world.checker.claimed(&invoice.payment_hash).is_some(), "and is used");
+}
+
+pub(super) fn peer_that_fell_behind_meets_our_latest_state(effort: Effort) -> Report {
+    let mut world = line();
+    let before = world.lsn(A);
+    for number in 3..5 {
+        let invoice = world.invoice(B, AMOUNT);
+        world.pay(A, B, PaymentId([number; 32]), &invoice, AMOUNT, Vec::new());
+        world.settle();
+    }
+    put_back(&mut world, A, before);
+    world.checker.closable = true;
+    let script = |world: &mut World| {
+        world.connect(A, B);
+        world.settle();
+        world.mine(2);
+    };
+    let end = |world: &mut World| {
+        // The checker sees to it that no revoked commitment is broadcast.
+        world.mine(8);
+        assert!(
+            matches!(phase(world, B, A), None | Some(Phase::ForceClosed(_))),
+            "the channel is closed: {:?}",
+            phase(world, B, A)
+        );
+        goes_on_with_c(world);
+    };
+    Schedule::new(world, &[B], script, end).run(effort)
+}
+
+/// A says that B is behind, and proves nothing.
+fn claims_that_b_is_behind(world: &mut World) {
+    world.disconnect(A, B);
+    world.connect(A, B);
+    world.forge(A, B, |message| match message {
+        Message::ChannelReestablish(mut reestablish) => {
+            reestablish.next_revocation_number += 5;
+            reestablish.your_last_per_commitment_secret = [7; 32];
+            reestablish.into()
+        }
+        other => other,
+    });
+    world.settle();
+}
+
+pub(super) fn false_claim_that_we_are_behind_harms_nothing(effort: Effort) -> Report {
+    let mut world = line();
+    let invoice = world.invoice(B, AMOUNT);
+    pay_direct(&mut world, &invoice);
+    world.settle();
+    world.checker.excused.insert(A);
+    world.checker.closable = true;
+    let script = |world: &mut World| {
+        claims_that_b_is_behind(world);
+        world.start(B);
+        world.connect(B, C);
+        world.settle();
+        claims_that_b_is_behind(world);
+        world.mine(1);
+    };
+    let end = |world: &mut World| {
+        claims_that_b_is_behind(world);
+        world.mine(8);
+        let is_blamed = matches!(phase(world, B, A), None | Some(Phase::ForceClosed(_)));
+        assert!(
+            is_blamed,
+            "the peer is blamed, and B has lost nothing: {:?}",
+            phase(world, B, A)
+        );
+        goes_on_with_c(world);
+    };
+    Schedule::new(world, &[B], script, end).run(effort)
 }

@@ -1,8 +1,9 @@
 //! ST: storage.
 
-use quittance_journal::{Key, KeyRange, Space, Store};
+use quittance_journal::{Key, KeyRange, Lsn, Rows, Space, Store};
 use quittance_manager::Input;
 use quittance_primitives::{MilliSatoshi, PaymentId};
+use quittance_store::embedded::{EmbeddedStore, Options};
 use quittance_store::memory::{Fault, Keep, MemoryStore};
 
 use super::stage::{
@@ -88,10 +89,11 @@ pub(super) fn full_disk_stops_and_resumes(effort: Effort) -> Report {
 }
 
 /// The records that a start reads.
-const READ_AT_START: [Space; 5] = [
+const READ_AT_START: [Space; 6] = [
     Space::Header,
     Space::Checkpoints,
     Space::Updates,
+    Space::Monitors,
     Space::Payments,
     Space::Events,
 ];
@@ -257,4 +259,107 @@ pub(super) fn slow_disk_keeps_order(effort: Effort) -> Report {
         restart(world, B, RowsAfterCrash::Whole);
     };
     Schedule::new(world, &[B], script, ticks).run(effort)
+}
+
+pub(super) fn kill_and_clean_stop_end_alike(effort: Effort) -> Report {
+    // Payments are pending, and nobody handles events.
+    let (world, hold) = held_by_c();
+    let world = unhandled(world);
+    let mut report = Report::default();
+    for count in 0..24_usize.min(effort.runs_max) {
+        for node in [A, B, C] {
+            // By order (all is synced first), by kill, and by power loss with the last steps unsynced or synced.
+            let stops = [
+                (false, Keep::All),
+                (true, Keep::All),
+                (true, Keep::None),
+                (false, Keep::None),
+            ]
+            .map(|(syncs_wait, keep)| {
+                let mut world = world.clone();
+                world.nodes[node].syncs_wait = syncs_wait;
+                claim(&mut world, C, &hold);
+                for _ in 0..count {
+                    let Some((from, to)) = world.busy_wires().first().copied() else {
+                        break;
+                    };
+                    world.deliver(from, to);
+                }
+                world.crash(node, keep, RowsAfterCrash::Whole);
+                world.recover();
+                claim(&mut world, C, &hold);
+                world.conclude_well();
+                is_sent(&world);
+                [A, B, C].map(|node| world.balance(node))
+            });
+            let first = stops[0];
+            assert!(
+                stops.iter().all(|balances| *balances == first),
+                "all end alike: {stops:?}"
+            );
+            report = report
+                + Report {
+                    crash_points: 1,
+                    runs: stops.len(),
+                };
+        }
+    }
+    report
+}
+
+/// What a store holds, read back through its port.
+fn rows_of(store: &impl Store) -> Rows {
+    let mut rows = Rows::new();
+    for space in READ_AT_START.into_iter().chain([Space::Cold, Space::FinishedPayments]) {
+        for (key, record) in store.read(&KeyRange::space(space)).expect("the disk is good") {
+            rows.insert(key, record);
+        }
+    }
+    rows
+}
+
+pub(super) fn second_process_is_kept_out(effort: Effort) -> Report {
+    // The batches of a node with a pending payment, in a store of files.
+    let (world, _) = held_by_b();
+    let last = world.nodes[A].store.appended().0;
+    let folder = std::env::temp_dir().join(format!("quittance-second-process-{}", std::process::id()));
+    let mut report = Report::default();
+    for stop in (1..=last).take(effort.runs_max) {
+        let _ = std::fs::remove_dir_all(&folder);
+        let mut store = EmbeddedStore::create(&folder, Options::default()).expect("a new folder");
+        for lsn in 1..=stop {
+            let batch = world.nodes[A]
+                .store
+                .batch(Lsn(lsn))
+                .expect("nothing is forgotten")
+                .clone();
+            store.append(batch).expect("the disk is good");
+            if lsn == 1 || lsn == stop {
+                // The first process lives, and may be frozen for all that anybody knows.
+                let refused = EmbeddedStore::open(&folder, Options::default()).err();
+                let says = refused.map(|why| why.to_string()).unwrap_or_default();
+                assert!(says.contains("is in use by"), "it says why: {says:?}");
+            }
+        }
+        // It ends without a word, with batches on their way.
+        drop(store);
+        let store = EmbeddedStore::open(&folder, Options::default()).expect("nothing is to be cleaned first");
+        let mut world = world.clone();
+        let (kept, rows) = (store.durable(), rows_of(&store));
+        assert!(
+            kept <= Lsn(stop) && rows == world.nodes[A].store.rows_at(kept),
+            "it holds whole batches, from the first on"
+        );
+        world.crash(A, Keep::All, RowsAfterCrash::Whole);
+        world.nodes[A].store = MemoryStore::holding(kept, rows);
+        world.start(A);
+        drop(store);
+        report = report
+            + Report {
+                crash_points: 1,
+                runs: 1,
+            };
+    }
+    let _ = std::fs::remove_dir_all(&folder);
+    report
 }

@@ -3,7 +3,7 @@
 //! Every node follows the chain as a daemon does: from where its process stands, block by block; after a start from the lowest tip
 //! that its monitors have read. A crash in the middle leaves the rest for the next start.
 
-use bitcoin::{Amount, BlockHash, OutPoint, Transaction, TxOut, Txid};
+use bitcoin::{Amount, BlockHash, FeeRate, OutPoint, Transaction, TxOut, Txid};
 use quittance_channel::opening::FundingTransaction;
 use quittance_manager::{ChainEvent, ConnectedBlock, Enforcement, Input};
 use quittance_monitor::{Broadcast, Tip};
@@ -110,6 +110,14 @@ impl World {
         self.tell(|world| format!("the last {depth} blocks are replaced; the tip is {}", world.tip().0));
         self.follow_all();
         self.settle();
+    }
+
+    /// Every mempool forgets what is in it.
+    pub fn forget_mempool(&mut self) {
+        let chain = &mut self.chain.chain;
+        let usual = chain.mempool_state().min_feerate();
+        chain.set_mempool_min_feerate(FeeRate::from_sat_per_vb_u32(100_000));
+        chain.set_mempool_min_feerate(usual);
     }
 
     pub(super) fn follow_all(&mut self) {

@@ -16,6 +16,15 @@ pub struct Hold {
     pub invoice: NewInvoice,
 }
 
+/// A part of a payment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// What it brings, in msat.
+    pub amount: MilliSatoshi,
+    /// What all parts bring together, in msat.
+    pub total: MilliSatoshi,
+}
+
 impl World {
     /// An invoice of `payee`.
     pub fn invoice(&mut self, payee: NodeIndex, amount: MilliSatoshi) -> NewInvoice {
@@ -53,11 +62,26 @@ impl World {
         amount: MilliSatoshi,
         hints: Vec<Vec<HintHop>>,
     ) -> RequestId {
+        let whole = Part { amount, total: amount };
+        self.pay_part(payer, payee, id, invoice, whole, hints)
+    }
+
+    /// `payer` pays a part of what an invoice of `payee` asks for, as a payment of its own. Returns the request.
+    pub fn pay_part(
+        &mut self,
+        payer: NodeIndex,
+        payee: NodeIndex,
+        id: PaymentId,
+        invoice: &NewInvoice,
+        part: Part,
+        hints: Vec<Vec<HintHop>>,
+    ) -> RequestId {
+        let Part { amount, total } = part;
         let kind = PaymentKind {
             payee: self.nodes[payee].id(),
             for_payee: ForPayee {
                 payment_secret: Some(invoice.payment_secret),
-                total: amount,
+                total,
                 metadata: None,
                 keysend_preimage: None,
             },

@@ -62,6 +62,16 @@ impl World {
         }
     }
 
+    /// The next message on a wire is another one than its sender sent. Whether there was one.
+    pub fn forge(&mut self, from: NodeIndex, to: NodeIndex, change: impl Fn(Message) -> Message) -> bool {
+        let Some(next) = self.wires.get_mut(&(from, to)).and_then(VecDeque::front_mut) else {
+            return false;
+        };
+        let sent = Message::decode(&next.bytes).expect("what an engine sends can be read");
+        next.bytes = change(sent).encode();
+        true
+    }
+
     /// The wires on which something has arrived.
     pub fn due_wires(&self) -> Vec<(NodeIndex, NodeIndex)> {
         let is_due = |wire: &VecDeque<OnItsWay>| wire.front().is_some_and(|first| first.arrives_at_ms <= self.now_ms);
