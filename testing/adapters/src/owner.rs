@@ -1,5 +1,7 @@
 //! The owner of a wallet: its folder, its seed, and a follower that feeds it as a node's driver does.
 
+use std::path::PathBuf;
+
 use quittance_chain::{Bitcoind, ChainUpdate, Follower, Tip};
 use quittance_wallet::{NewBlock, ReservePolicy, Seed, StoredSeed, Wallet, WalletError};
 use tempfile::TempDir;
@@ -99,11 +101,19 @@ impl Owner {
         self.wallet.tip()
     }
 
-    /// Makes files of the wallet unwritable, as a full disk does: from here on nothing can be promised.
+    /// Makes the wallet's promises unwritable, as a full disk does.
     pub fn fill_disk(&self) {
-        // A folder where the temporary file should go.
-        let blocked = self.folder.path().join("wallet-promises.new");
-        std::fs::create_dir_all(blocked.join("in the way")).expect("a folder can be made");
+        std::fs::create_dir_all(self.obstacle()).expect("a folder can be made");
+    }
+
+    /// There is room again.
+    pub fn free_disk(&self) {
+        std::fs::remove_dir_all(self.obstacle()).expect("the folder can be removed");
+    }
+
+    /// A folder where the temporary file should go.
+    fn obstacle(&self) -> PathBuf {
+        self.folder.path().join("wallet-promises.new")
     }
 }
 

@@ -213,7 +213,7 @@ stories! {
         let coin = world.open_coin(50_000);
         let bitcoind = world.bitcoind();
         let mut parent = spend_open(&[(coin, 50_000)], 0);
-        parent.version = bitcoin::transaction::Version::non_standard(3);
+        parent.version = bitcoin::transaction::Version(3);
         let output = bitcoin::OutPoint { txid: parent.compute_txid(), vout: 0 };
         let mut child = spend_open(&[(output, 50_000)], 2_000);
         child.version = parent.version;

@@ -183,6 +183,40 @@ stories! {
         assert!(matches!(refused, WalletError::File(_)), "{refused}");
         assert!(matches!(owner.wallet.address(), Err(WalletError::File(_))));
         assert_eq!((owner.wallet.balance(), owner.wallet.unconfirmed()), (confirmed(100_000), vec![]), "nor is it half done");
+        owner.free_disk();
+        owner.wallet.address().unwrap();
+        owner = owner.crash(world);
+        assert_eq!((owner.wallet.balance(), owner.wallet.unconfirmed()), (confirmed(100_000), vec![]), "nor is it done later");
+    }
+
+    fn what_is_made_and_spent_in_one_block_is_seen_by_a_rescan(world) {
+        let mut owner = owner_of(world, &[100_000]);
+        let parent = owner.wallet.send(&stranger(), SendAmount::Exactly(sat(30_000)), FEERATE).unwrap();
+        let child = owner.wallet.send(&stranger(), SendAmount::All, FEERATE).unwrap();
+        assert_eq!((child.input[0].previous_output.txid, child.output.len()), (parent.compute_txid(), 1));
+        world.submit(&parent);
+        world.submit(&child);
+        world.mine(1);
+        owner = owner.restore(world);
+        assert_eq!(owner.wallet.balance(), Balance::default());
+    }
+
+    fn what_claims_pay_to_is_no_change_address(world) {
+        let mut owner = owner_of(world, &[100_000]);
+        let sweep = owner.wallet.sweep_to().unwrap();
+        for _ in 0..2 {
+            let sent = owner.wallet.send(&stranger(), SendAmount::Exactly(sat(10_000)), FEERATE).unwrap();
+            assert!(sent.output.iter().all(|output| output.script_pubkey != sweep));
+            owner = owner.crash(world);
+            assert_eq!(owner.wallet.sweep_to().unwrap(), sweep);
+        }
+        world.pay(&[(sweep.clone(), 5_000)]);
+        owner.follow();
+        assert_eq!(owner.wallet.sweep_to().unwrap(), sweep, "a claim that is made again pays to the same script");
+        owner.wallet.flush().unwrap();
+        owner = owner.crash(world);
+        assert_ne!(owner.wallet.sweep_to().unwrap(), sweep, "at the next start it is a new one");
+        assert_eq!(owner.wallet.balance().confirmed, sat(5_000));
     }
 
     fn a_higher_fee_replaces_what_waits(world) {
