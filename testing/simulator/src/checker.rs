@@ -53,6 +53,7 @@ pub struct Checker {
     revoked: BTreeMap<(usize, ChannelId), CommitmentNumber>,
     /// Who has broadcast a commitment of which channel.
     closers: BTreeSet<(usize, ChannelId)>,
+    commitments_broadcast: u64,
     /// Which HTLCs of its peers each node has fulfilled or failed, by message.
     removed: BTreeMap<(usize, ChannelId, HtlcId), Vec<u8>>,
     /// Nodes that sent on an HTLC of another.
@@ -348,6 +349,7 @@ impl Checker {
                 format!("node {node} broadcasts commitment {number:?} of {channel}, revoked up to {revoked:?}"),
             );
         }
+        self.commitments_broadcast += 1;
         if !self.closable {
             self.violated("G6", format!("node {node} closes {channel} without need"));
         }
@@ -356,6 +358,11 @@ impl Checker {
     /// Whether a node has ever broadcast a commitment of a channel.
     pub fn has_closed(&self, node: usize, channel: ChannelId) -> bool {
         self.closers.contains(&(node, channel))
+    }
+
+    /// How often a commitment was broadcast.
+    pub fn commitments_broadcast(&self) -> u64 {
+        self.commitments_broadcast
     }
 
     /// How a payment ended, as its user was told.

@@ -95,6 +95,8 @@ pub struct User {
 impl Node {
     /// A node that has never run.
     pub fn new(number: u8, wallet: Wallet) -> Self {
+        let mut limits = ChannelLimits::default();
+        limits.closing.script = Some(wallet.destination.clone());
         Self {
             name: char::from(b'A' + number).to_string(),
             signer: Signer::new(number),
@@ -116,7 +118,7 @@ impl Node {
             balance_at_first: 0,
             rows_after_failure: RowsAfterCrash::Whole,
             starts_that_die: 0,
-            limits: ChannelLimits::default(),
+            limits,
         }
     }
 

@@ -1,6 +1,6 @@
 //! The end of a run: faults have stopped, everything runs and is connected again. What must be true then, of everyone.
 
-use quittance_channel::{Link, Phase};
+use quittance_channel::{Link, OnChain, Phase};
 use quittance_manager::{Command, Event, Response};
 use quittance_payments::PaymentStatus;
 use quittance_primitives::{MilliSatoshi, PaymentId};
@@ -65,7 +65,12 @@ impl World {
                 found.push(("G6", format!("node {node} cannot use {id}: {}", state.phase.name())));
                 continue;
             }
-            let in_flight = state.commitments.offered.len() + state.commitments.received.len();
+            let offered = state.commitments.offered.values().map(|htlc| htlc.on_chain);
+            let received = state.commitments.received.values().map(|htlc| htlc.on_chain);
+            let in_flight = offered
+                .chain(received)
+                .filter(|on_chain| *on_chain == OnChain::Open)
+                .count();
             if in_flight > 0 {
                 found.push(("G3", format!("node {node} has {in_flight} HTLCs left in {id}")));
             }

@@ -537,27 +537,30 @@ impl World {
     }
 
     fn failed(&mut self, node: NodeIndex, payment: PaymentId) {
-        let process = self.nodes[node].process.as_ref();
-        let channels = process.into_iter().flat_map(|process| process.manager.channels());
-        let mut live = channels.flat_map(|channel| channel.state().commitments.offered.values());
         let is_part =
             |htlc: &OfferedHtlc| matches!(&htlc.source, HtlcSource::Payment(part) if part.payment_id == payment);
-        if live.any(is_part) && !self.checker.closable {
+        if self.has_live_htlc(node, is_part) {
             self.checker.failed_alive(node, payment);
         }
     }
 
     fn fail_left(&mut self, node: NodeIndex, channel: ChannelId, htlc: HtlcId, message: Vec<u8>) {
         self.checker.removal_left(node, channel, htlc, message);
-        let process = self.nodes[node].process.as_ref();
-        let channels = process.into_iter().flat_map(|process| process.manager.channels());
-        let mut live = channels.flat_map(|other| other.state().commitments.offered.values());
-        let sent_on = live.any(|offered| {
-            matches!(&offered.source, HtlcSource::Forward(source) if (source.channel, source.htlc) == (channel, htlc))
-        });
-        if sent_on {
+        let is_sent_on = |offered: &OfferedHtlc| matches!(&offered.source, HtlcSource::Forward(source) if (source.channel, source.htlc) == (channel, htlc));
+        if self.has_live_htlc(node, is_sent_on) {
             self.checker.failed_too_early(node, channel, htlc);
         }
+    }
+
+    /// Whether a node has an HTLC in some commitment that somebody may still claim, off chain or on chain.
+    fn has_live_htlc(&self, node: NodeIndex, is_meant: impl Fn(&OfferedHtlc) -> bool) -> bool {
+        let process = self.nodes[node].process.as_ref();
+        let channels = process.into_iter().flat_map(|process| process.manager.channels());
+        channels.into_iter().any(|channel| {
+            let state = channel.state();
+            let mut meant = state.commitments.offered.values().filter(|htlc| is_meant(htlc));
+            meant.any(|htlc| self.is_claimable_on_chain(state, htlc).unwrap_or(true))
+        })
     }
 
     /// Delivers the oldest message from one node to another, if there is one.

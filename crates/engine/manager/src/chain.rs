@@ -113,6 +113,7 @@ impl ChannelManager {
                 hash: block.hash,
             };
         }
+        self.best = block.best.max(self.tip.height);
         for (id, confirmation) in confirmed {
             let decision = self.channels[&id].decide_funding_confirmed(confirmation);
             self.adopt_if_any(id, decision, turn);
@@ -158,6 +159,7 @@ impl ChannelManager {
             }
         }
         self.tip = fork;
+        self.best = fork.height;
         for id in self.channel_ids() {
             let funding = self.channels[&id].state().funding;
             if funding.is_some_and(|funding| funding.height > fork.height) {
@@ -242,7 +244,14 @@ impl ChannelManager {
             };
             let state = channel.state();
             if is_closing(&state.phase, &monitored.monitor) {
-                for broadcast in monitored.monitor.broadcasts(state, &context) {
+                // A claim that older blocks lack is not late: they were found before it was made.
+                let is_behind = monitored.monitor.tip().height < self.best;
+                let broadcasts = if is_behind {
+                    Vec::new()
+                } else {
+                    monitored.monitor.broadcasts(state, &context)
+                };
+                for broadcast in broadcasts {
                     turn.emit(Effect::Enforce(Box::new(Enforcement {
                         channel: id,
                         signer_keys_id: state.facts.signer_keys_id,

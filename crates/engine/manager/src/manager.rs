@@ -51,6 +51,8 @@ pub struct ManagerConfig {
 pub struct ChannelManager {
     pub(crate) config: ManagerConfig,
     pub(crate) tip: Tip,
+    /// How high the best chain is, as far as it is known: above the tip while older blocks are caught up with.
+    pub(crate) best: BlockHeight,
     pub(crate) peers: BTreeMap<NodeId, ConnectedPeer>,
     pub(crate) channels: BTreeMap<ChannelId, Channel>,
     /// Each channel's monitor.

@@ -123,6 +123,7 @@ impl ChannelManager {
         let mut manager = Self {
             config,
             tip,
+            best: tip.height,
             peers: BTreeMap::new(),
             channels,
             monitors,

@@ -4,9 +4,11 @@
 //! end, when faults have stopped, by [`World::conclude`]; a row adds what it alone is about. To add a row: a line in the table, a
 //! function in its group's file, and a line in [`ALL`].
 
+mod close;
 mod ev;
 mod fw;
 mod in_;
+mod oc;
 mod op;
 mod open;
 mod parts;
@@ -56,6 +58,7 @@ macro_rules! scenarios {
 scenarios! {
     "OP-01" op payment_fulfilled_then_manager_rows_stale_or_lost_is_still_sent,
     "OP-02" op payment_fulfilled_and_dance_finished_before_handling_is_still_sent,
+    "OP-03" oc payment_handled_is_never_reported_again_nor_failed_by_a_later_close,
     "OP-04" op send_that_never_became_durable_never_happened,
     "OP-05" op durable_send_leaves_once_after_a_crash,
     "OP-06" op pending_payment_is_rebuilt_from_its_channel_and_refused_a_second_time,
@@ -65,6 +68,8 @@ scenarios! {
     "OP-10" op failed_payment_with_rows_lost_fails_once_and_does_not_vanish,
     "OP-11" op abandoned_payment_that_is_fulfilled_is_sent,
     "OP-12" op one_id_pays_once_for_ever,
+    "OP-13" oc payment_claimed_on_chain_while_down_is_sent,
+    "OP-14" oc missing_htlc_fails_only_when_the_close_is_buried,
     "OP-15" op failed_fsync_at_the_fulfil_lets_nothing_out,
     "OP-16" op crash_during_recovery_changes_nothing,
     "OP-18" parts mpp_retry_after_a_crash_never_sends_more_than_owed,
@@ -75,6 +80,8 @@ scenarios! {
     "FW-05" fw settled_forward_ends_upstream_as_its_record_says,
     "FW-06" fw uncommitted_downstream_failure_does_not_fail_upstream,
     "FW-07" fw repeated_downstream_fulfil_claims_once,
+    "FW-08" oc preimage_seen_on_chain_downstream_is_claimed_upstream,
+    "FW-09" oc forward_missing_on_chain_is_failed_when_buried_unless_fulfilled,
     "FW-10" fw forward_into_its_own_channel_does_not_wait_for_itself,
     "FW-11" fw hanging_disk_holds_back_every_channel_and_loses_nothing,
     "FW-15" parts two_forwards_with_one_hash_keep_their_own_fate,
@@ -101,6 +108,10 @@ scenarios! {
     "CH-03" open fundee_knows_every_channel_it_signed,
     "CH-04" open ready_follows_a_confirmation_missed_while_down,
     "CH-05" open unfunded_channel_ends_by_height_not_by_uptime,
+    "CH-09" close shutdown_is_repeated_and_never_forgotten,
+    "CH-10" close any_signed_closing_transaction_is_recognised,
+    "CH-11" close closed_channel_still_explains_its_payments,
+    "CH-12" close force_close_is_final_once_durable,
     "RE-01" re unsynced_commitment_is_never_seen,
     "RE-02" re signed_commitment_is_repeated_unchanged,
     "RE-03" re owed_revocation_and_commitment_keep_their_order,
@@ -114,6 +125,15 @@ scenarios! {
     "RE-11" re htlc_failure_is_repeated_byte_for_byte,
     "RE-12" re peer_that_fell_behind_meets_our_latest_state,
     "RE-13" re false_claim_that_we_are_behind_harms_nothing,
+    "OC-01" oc preimage_on_chain_is_an_outcome,
+    "OC-02" oc timeout_is_final_only_when_buried,
+    "OC-03" oc htlc_without_output_fails_only_after_burial,
+    "OC-04" oc fulfilled_htlc_missing_on_chain_is_paid,
+    "OC-05" oc upstream_is_claimed_though_its_channel_closed,
+    "OC-06" oc silent_downstream_is_closed_in_time,
+    "OC-08" oc cheater_is_punished_after_any_crash,
+    "OC-10" oc locked_claims_resume_after_restart,
+    "OC-16" oc same_blocks_twice_change_nothing,
     "ST-01" st unsynced_batches_let_nothing_out,
     "ST-02" st durable_steps_release_what_they_owe,
     "ST-03" st torn_last_batch_is_dropped_whole,

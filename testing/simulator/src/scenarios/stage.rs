@@ -3,7 +3,7 @@
 use quittance_journal::Lsn;
 use quittance_manager::{Command, Event};
 use quittance_payments::NewInvoice;
-use quittance_primitives::{MilliSatoshi, PaymentId};
+use quittance_primitives::{ChannelId, MilliSatoshi, PaymentId};
 use quittance_store::memory::Keep;
 
 use crate::{ChannelSetup, End, Hold, NodeIndex, RowsAfterCrash, World};
@@ -36,6 +36,28 @@ pub(super) fn unhandled(mut world: World) -> World {
         node.user.handles_at_once = false;
     }
     world
+}
+
+/// `node` closes its channel with `peer` by its commitment, as its user orders.
+pub(super) fn closes(world: &mut World, node: NodeIndex, peer: NodeIndex) {
+    world.checker.closable = true;
+    if let Some(id) = channel_between(world, node, peer) {
+        world.command(node, Command::ForceClose(id));
+    }
+}
+
+/// The channel of `node` with `peer`, if it runs and has one.
+pub(super) fn channel_between(world: &World, node: NodeIndex, peer: NodeIndex) -> Option<ChannelId> {
+    let channel = world.nodes[node].channel_with(&world.nodes[peer].id())?;
+    Some(channel.state().facts.channel_id)
+}
+
+/// Everyone runs again, and so many blocks pass that nothing in the chain is undecided any more; then the run ends.
+pub(super) fn settle_on_chain(world: &mut World) {
+    world.checker.closable = true;
+    world.recover();
+    world.mine(170);
+    world.conclude();
 }
 
 /// A pays B an invoice.

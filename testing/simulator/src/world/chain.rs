@@ -3,12 +3,13 @@
 //! Every node follows the chain as a daemon does: from where its process stands, block by block; after a start from the lowest tip
 //! that its monitors have read. A crash in the middle leaves the rest for the next start.
 
-use bitcoin::{Amount, BlockHash, FeeRate, OutPoint, Transaction, TxOut, Txid};
+use bitcoin::{Amount, Block, BlockHash, FeeRate, OutPoint, Transaction, TxOut, Txid};
 use quittance_channel::opening::FundingTransaction;
-use quittance_manager::{ChainEvent, ConnectedBlock, Enforcement, Input};
-use quittance_monitor::{Broadcast, Tip};
+use quittance_channel::{ChannelState, OfferedHtlc};
+use quittance_manager::{ChainEvent, Command, ConnectedBlock, Effect, Enforcement, Input, RequestId};
+use quittance_monitor::{Broadcast, OUTCOME_DEPTH, Tip};
 use quittance_onchain_tests::Wallet;
-use quittance_primitives::{BlockCount, BlockHeight};
+use quittance_primitives::{BlockCount, BlockHeight, ChannelId, PaymentPreimage};
 use quittance_regtest::{Chain, ChainEvent as Change, ChainParameters, EmbeddedChain, Faucet, MineOptions, Policy};
 use quittance_transactions::ObscuringFactor;
 
@@ -93,9 +94,22 @@ impl World {
     /// When the options ask for an invalid block.
     pub fn mine_with(&mut self, options: &MineOptions) {
         self.chain.chain.mine(options).expect("the block is valid");
-        self.tell(|world| format!("block {}", world.tip().0));
+        self.note_preimages(self.tip());
+        self.tell_block();
         self.follow_all();
         self.settle();
+    }
+
+    fn tell_block(&mut self) {
+        let tip = self.chain.chain.tip();
+        let block = self.chain.chain.block(&tip.hash).expect("the tip is known");
+        if block.txdata.len() > 1 {
+            let txids: Vec<_> = block.txdata[1..]
+                .iter()
+                .map(|one| one.compute_txid().to_string())
+                .collect();
+            self.tell(|_| format!("block {} holds {}", tip.height.0, txids.join(", ")));
+        }
     }
 
     /// The last `depth` blocks are replaced by one more, mined as `options` say, and everyone reads what became of the chain.
@@ -107,6 +121,7 @@ impl World {
             .chain
             .reorg(BlockCount(depth), options)
             .expect("the blocks are valid");
+        self.note_preimages(self.tip().saturating_sub(BlockCount(depth + options.blocks.0)));
         self.tell(|world| format!("the last {depth} blocks are replaced; the tip is {}", world.tip().0));
         self.follow_all();
         self.settle();
@@ -186,13 +201,8 @@ impl World {
                     if let Some(fork) = fork.take() {
                         self.input(node, Input::Chain(ChainEvent::Rewound(fork)));
                     }
-                    let block = ConnectedBlock {
-                        height,
-                        hash: block.block_hash(),
-                        previous: block.header.prev_blockhash,
-                        transactions: (0..).zip(block.txdata.iter().cloned()).collect(),
-                    };
-                    self.chain.read[node] = Some(block.hash);
+                    self.chain.read[node] = Some(block.block_hash());
+                    let block = connected(height, self.tip(), &block);
                     self.input(node, Input::Chain(ChainEvent::Connected(Box::new(block))));
                 }
             }
@@ -217,6 +227,11 @@ impl World {
         let (signer, wallet) = (&node_of.signer, &mut node_of.wallet);
         let package = signer.enforce(enforcement, |request| wallet.fund(request));
         let package: Vec<_> = package.into_iter().map(|one| wallet.sign(one)).collect();
+        self.tell(|world| {
+            let name = &world.nodes[node].name;
+            let txids: Vec<_> = package.iter().map(|one| one.compute_txid().to_string()).collect();
+            format!("{name} broadcasts {}", txids.join(", "))
+        });
         for transaction in &package {
             self.chain.enforced.push((node, transaction.compute_txid()));
         }
@@ -248,6 +263,75 @@ impl World {
         }
     }
 
+    /// Whether somebody may still claim an HTLC of a channel that a transaction in the chain has closed; nothing while the channel is not
+    /// closed. Judged by values alone: what has the HTLC's value may be the HTLC.
+    pub(super) fn is_claimable_on_chain(&self, state: &ChannelState, htlc: &OfferedHtlc) -> Option<bool> {
+        let chain = &self.chain.chain;
+        let closed = chain.spent_by(&state.facts.funding)?;
+        let is_buried = |height: BlockHeight| height.depth_at(chain.tip().height) >= OUTCOME_DEPTH;
+        let height = closed.height?;
+        if !is_buried(height) {
+            return Some(true);
+        }
+        let closing = chain.ledger().transaction(&closed.txid)?;
+        let value = htlc.terms.amount.to_sat_floor();
+        let mut outputs = (0..).zip(&closing.output).filter(|(_, output)| output.value == value);
+        Some(outputs.any(|(vout, _)| {
+            let txid = closed.txid;
+            let spend = chain.spent_by(&OutPoint { txid, vout });
+            !spend.and_then(|spend| spend.height).is_some_and(is_buried)
+        }))
+    }
+
+    /// Preimages that stand in a block are known to the world.
+    fn note_preimages(&mut self, from: BlockHeight) {
+        for height in from.0..=self.tip().0 {
+            let hash = self.chain.chain.block_hash(BlockHeight(height));
+            let block = hash
+                .and_then(|hash| self.chain.chain.block(&hash))
+                .expect("it is in the chain");
+            let inputs = block.txdata.iter().flat_map(|transaction| &transaction.input);
+            let elements = inputs.flat_map(|input| input.witness.iter());
+            for element in elements.filter_map(|element| <[u8; 32]>::try_from(element).ok()) {
+                self.checker.preimage_left(PaymentPreimage(element));
+            }
+        }
+    }
+
+    /// A node's chain source offers the last blocks once more.
+    pub fn offer_again(&mut self, node: NodeIndex, blocks: u32) {
+        let tip = self.tip();
+        for height in tip.0.saturating_sub(blocks) + 1..=tip.0 {
+            let chain = &self.chain.chain;
+            let hash = chain.block_hash(BlockHeight(height)).expect("it is in the chain");
+            let block = chain.block(&hash).expect("it is in the chain");
+            let connected = connected(BlockHeight(height), tip, &block);
+            self.input(node, Input::Chain(ChainEvent::Connected(Box::new(connected))));
+        }
+    }
+
+    /// A node's commitment of a channel as it could broadcast it now, signed by both.
+    ///
+    /// # Panics
+    /// When the node does not run, or may not broadcast a commitment.
+    pub fn commitment_of(&self, node: NodeIndex, channel: ChannelId) -> Transaction {
+        let mut copy = self.nodes[node].clone();
+        let command = Box::new(Command::ForceClose(channel));
+        let input = Input::Command {
+            request: RequestId(0),
+            command,
+            finished: None,
+        };
+        assert!(copy.handle(input, self.now_ms, [0; 32]), "its disk is good");
+        copy.store.sync().expect("its disk is good");
+        while let Some(effect) = copy.release() {
+            if let Effect::Enforce(enforcement) = effect {
+                return copy.signer.enforce(&enforcement, |_| None).remove(0);
+            }
+        }
+        panic!("node {node} may not broadcast its commitment of {channel}");
+    }
+
     /// What has come to a node's wallet from closed channels, and is confirmed.
     pub fn swept(&self, node: NodeIndex) -> Amount {
         let script = &self.nodes[node].wallet.destination;
@@ -264,5 +348,15 @@ impl World {
             }
         }
         sum
+    }
+}
+
+fn connected(height: BlockHeight, best: BlockHeight, block: &Block) -> ConnectedBlock {
+    ConnectedBlock {
+        height,
+        hash: block.block_hash(),
+        previous: block.header.prev_blockhash,
+        best,
+        transactions: (0..).zip(block.txdata.iter().cloned()).collect(),
     }
 }

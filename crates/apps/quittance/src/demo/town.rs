@@ -377,6 +377,7 @@ impl Town {
                 height: BlockHeight(height),
                 hash,
                 previous: block.header.prev_blockhash,
+                best: tip,
                 transactions: (0..).zip(block.txdata.iter().cloned()).collect(),
             };
             self.input(node, Input::Chain(ChainEvent::Connected(Box::new(connected))))?;

@@ -80,6 +80,9 @@ pub struct ConnectedBlock {
     pub hash: BlockHash,
     /// The hash of the block before it.
     pub previous: BlockHash,
+    /// The height of the best chain's tip, as far as the source knows it: this block's height, or more while older blocks are caught up
+    /// with. Nothing is broadcast for a chain that has moved on.
+    pub best: BlockHeight,
     /// Its transactions, each with its place in the block, in order. What concerns no channel may be left out.
     pub transactions: Vec<(u32, Transaction)>,
 }
