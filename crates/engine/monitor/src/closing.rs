@@ -39,6 +39,7 @@ pub enum Holder {
 }
 
 /// A commitment in the chain, and all that its outputs can be claimed by.
+#[derive(Debug)]
 pub(crate) struct OnChainCommitment {
     pub(crate) closing: Closing,
     pub(crate) owner: Side,
@@ -48,13 +49,6 @@ pub(crate) struct OnChainCommitment {
     pub(crate) ours: Option<CommitmentTransaction>,
     /// The secret, of a revoked one.
     pub(crate) secret: Option<PerCommitmentSecret>,
-}
-
-impl Closing {
-    /// What `transaction`, which spends the funding output, is.
-    pub(crate) fn of(state: &ChannelState, transaction: &Transaction) -> Self {
-        Recognised::of(state, transaction).closing()
-    }
 }
 
 /// What closed the channel, with the commitment as it was rebuilt to recognise it.
@@ -113,7 +107,7 @@ impl Recognised {
 }
 
 impl OnChainCommitment {
-    /// What `transaction` is made of, if it is a commitment, or may be one.
+    /// What `transaction`, which spends the funding output, is made of. Nothing for one that both sides signed.
     pub(crate) fn of(state: &ChannelState, transaction: &Transaction, revoked: Option<&RevokedHtlcs>) -> Option<Self> {
         let recognised = Recognised::of(state, transaction);
         let closing = recognised.closing();
@@ -156,21 +150,22 @@ impl OnChainCommitment {
     }
 }
 
+impl OnChainCommitment {
+    /// The output script of the second stages that concern us. The peer's second stages on a commitment that is not revoked are none of our
+    /// business.
+    pub(crate) fn delayed_script(&self) -> Option<ScriptBuf> {
+        match self.closing {
+            Closing::Ours(_) | Closing::Revoked(_) => Some(self.scripts.delayed_output()),
+            Closing::Mutual | Closing::Peers(..) | Closing::StateLost(_) | Closing::Unknown => None,
+        }
+    }
+}
+
 /// The commitment `view` as it was signed, if there is one.
 pub(crate) fn unrevoked(state: &ChannelState, view: View) -> Option<CommitmentTransaction> {
     let contents = state.commitments.contents(&state.facts, view)?;
     let commitment = CommitmentTransaction::build_with_reduced_fee(&state.facts.terms(), &contents);
     Some(commitment.expect("a commitment that was signed can be built"))
-}
-
-/// The output script of the second stages that concern us, if the transaction is a commitment that may have such.
-pub(crate) fn delayed_script(state: &ChannelState, transaction: &Transaction) -> Option<ScriptBuf> {
-    match Recognised::of(state, transaction) {
-        Recognised::Unrevoked(Closing::Ours(_), _, commitment) => Some(commitment.scripts().delayed_output()),
-        Recognised::Revoked(_, secret) => Some(remote_scripts(state, secret.point().ok()?).delayed_output()),
-        // The peer's second stages on a commitment that is not revoked are none of our business.
-        Recognised::Unrevoked(..) | Recognised::Mutual | Recognised::Other(_) => None,
-    }
 }
 
 fn remote_scripts(state: &ChannelState, point: secp256k1::PublicKey) -> CommitmentScripts {

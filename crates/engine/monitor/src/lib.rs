@@ -25,6 +25,7 @@ mod fees;
 mod monitor;
 mod outputs;
 mod plan;
+mod recognition;
 mod revoked;
 mod wallet;
 

@@ -1,5 +1,7 @@
 //! One channel's monitor: blocks in; claims, facts and balances out.
 
+use std::sync::Arc;
+
 use bitcoin::{Amount, BlockHash, OutPoint, ScriptBuf, Transaction};
 use quittance_channel::ChannelState;
 use quittance_journal::ColdId;
@@ -10,10 +12,11 @@ use quittance_transactions::ObscuringFactor;
 use crate::balances::balances;
 use crate::broadcasts::broadcasts;
 use crate::claims::claims;
-use crate::closing::{OnChainCommitment, delayed_script};
+use crate::closing::OnChainCommitment;
 use crate::depths::FORGET_DEPTH;
 use crate::facts::facts;
 use crate::outputs::{Purpose, outputs};
+use crate::recognition::{Recognition, Remembered};
 use crate::{
     Attempts, Broadcast, ChainView, Claim, ClaimableBalance, Closing, Fact, FeeContext, RevokedHtlcs, SeenClosing,
     Spend, Tip,
@@ -29,9 +32,15 @@ pub struct ChannelMonitor {
     view: ChainView,
     attempts: Attempts,
     told: bool,
+    recognised: Remembered,
 }
 
-record!(ChannelMonitor { view, attempts, told });
+record!(ChannelMonitor {
+    view,
+    attempts,
+    told,
+    recognised
+});
 
 /// A block, as it is connected.
 #[derive(Clone, Copy, Debug)]
@@ -73,6 +82,7 @@ impl ChannelMonitor {
             view: ChainView::new(tip),
             attempts: Attempts::new(),
             told: false,
+            recognised: Remembered::NOTHING,
         }
     }
 
@@ -111,7 +121,7 @@ impl ChannelMonitor {
             return Err(self.not_next(block.height));
         }
         let mut noted = Noted::Nothing;
-        let mut delayed = None;
+        let mut delayed: Option<ScriptBuf> = None;
         for transaction in block.transactions {
             for (index, input) in (0..).zip(&transaction.input) {
                 let outpoint = input.previous_output;
@@ -134,6 +144,7 @@ impl ChannelMonitor {
             height: block.height,
             hash: block.hash,
         };
+        self.recognise(state);
         Ok(noted)
     }
 
@@ -188,8 +199,7 @@ impl ChannelMonitor {
 
     /// What closed the channel, if anything has.
     pub fn closing(&self, state: &ChannelState) -> Option<Closing> {
-        let closing = self.view.closing.as_ref()?;
-        Some(Closing::of(state, &closing.transaction))
+        Some(self.recognised(state)?.closing)
     }
 
     /// The cold record that the monitor needs: the HTLCs of the revoked commitment that it saw. What is there, or that there is
@@ -244,7 +254,7 @@ impl ChannelMonitor {
 
     /// What the user may expect from the channel.
     pub fn balances(&self, state: &ChannelState) -> Vec<ClaimableBalance> {
-        balances(state, &self.view, self.commitment(state).as_ref())
+        balances(state, &self.view, self.commitment(state).as_deref())
     }
 
     /// Whether nothing about the channel can change any more: everything of ours is taken, and everything is
@@ -280,14 +290,26 @@ impl ChannelMonitor {
         })
     }
 
-    pub(crate) fn commitment(&self, state: &ChannelState) -> Option<OnChainCommitment> {
-        let closing = self.view.closing.as_ref()?;
-        OnChainCommitment::of(state, &closing.transaction, self.view.revoked.as_ref())
+    fn commitment(&self, state: &ChannelState) -> Option<Arc<OnChainCommitment>> {
+        self.recognised(state)?.commitment
     }
 
     fn delayed_script(&self, state: &ChannelState) -> Option<ScriptBuf> {
+        self.commitment(state)?.delayed_script()
+    }
+
+    /// What the closing transaction was recognised as: remembered, or worked out anew when something that it follows from has changed.
+    fn recognised(&self, state: &ChannelState) -> Option<Recognition> {
         let closing = self.view.closing.as_ref()?;
-        delayed_script(state, &closing.transaction)
+        let revoked = self.view.revoked.as_ref();
+        Some(self.recognised.get_or_make(state, &closing.transaction, revoked))
+    }
+
+    /// Remembers what the closing transaction is: rebuilding a commitment costs a few milliseconds.
+    fn recognise(&mut self, state: &ChannelState) {
+        if let Some(recognition) = self.recognised(state) {
+            self.recognised = Remembered::new(recognition);
+        }
     }
 
     /// Whether an output came from the funding output by way of a commitment or of a second stage.
