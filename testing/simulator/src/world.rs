@@ -25,6 +25,7 @@ pub use wires::{Garbage, Latency};
 mod chain;
 mod channels;
 mod payments;
+mod slow_disk;
 mod wires;
 
 /// A node, by its place.
@@ -298,11 +299,17 @@ impl World {
 
     /// Syncs all that a node has appended, and lets out what waited for it.
     pub fn sync(&mut self, node: NodeIndex) {
+        let appended = self.nodes[node].store.appended();
+        self.sync_through(node, appended);
+    }
+
+    /// Ends a sync that began when `last` was appended, and lets out what waited for it.
+    fn sync_through(&mut self, node: NodeIndex, last: Lsn) {
         if !self.is_up(node) {
             return;
         }
-        let is_news = self.nodes[node].store.appended() > self.nodes[node].store.durable();
-        if self.nodes[node].store.sync().is_err() {
+        let is_news = last > self.nodes[node].store.durable();
+        if self.nodes[node].store.sync_through(last).is_err() {
             self.stopped_by_disk(node);
             return;
         }
