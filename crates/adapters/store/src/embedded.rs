@@ -57,6 +57,18 @@ pub struct Watch {
     shared: Arc<Shared>,
 }
 
+/// While it lives the writer takes no further batches, unless the store is about to be closed.
+#[must_use = "the writer waits as long as this lives"]
+pub struct Gathering {
+    shared: Arc<Shared>,
+}
+
+impl Drop for Gathering {
+    fn drop(&mut self) {
+        self.shared.let_go();
+    }
+}
+
 impl EmbeddedStore {
     /// Makes a new, empty store in `folder`, which is made if need be. Either there is a whole store afterwards, or none.
     ///
@@ -109,6 +121,16 @@ impl EmbeddedStore {
     /// A handle to wait with.
     pub fn watch(&self) -> Watch {
         Watch {
+            shared: Arc::clone(&self.shared),
+        }
+    }
+
+    /// Lets the writer wait until the guard is dropped: what is appended meanwhile shares one transaction and one sync. For a driver that
+    /// has more inputs at hand: otherwise the first batch goes alone, and all that follow it within the same moment wait for two syncs.
+    /// Whoever waits for durability while it holds the guard waits in vain.
+    pub fn gather(&self) -> Gathering {
+        self.shared.hold();
+        Gathering {
             shared: Arc::clone(&self.shared),
         }
     }

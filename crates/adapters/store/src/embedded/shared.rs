@@ -52,6 +52,8 @@ struct Queue {
     appended: Lsn,
     failure: Option<StoreFailed>,
     stopping: bool,
+    /// By how many the writer is held back.
+    held_by: usize,
 }
 
 #[derive(Debug)]
@@ -170,7 +172,7 @@ impl Shared {
             if queue.failure.is_some() {
                 return None;
             }
-            if !queue.batches.is_empty() {
+            if !queue.batches.is_empty() && (queue.held_by == 0 || queue.stopping) {
                 return Some(self.take_group(&mut queue));
             }
             if queue.stopping {
@@ -223,6 +225,16 @@ impl Shared {
         if let Some(on_durable) = &self.on_durable {
             on_durable(Err(failure));
         }
+    }
+
+    /// The writer takes no batch until it is let go as often as it was held.
+    pub(super) fn hold(&self) {
+        self.lock_queue().held_by += 1;
+    }
+
+    pub(super) fn let_go(&self) {
+        self.lock_queue().held_by -= 1;
+        self.work.notify_one();
     }
 
     /// Has the writer stop once everything appended is durable.

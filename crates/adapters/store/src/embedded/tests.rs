@@ -108,6 +108,34 @@ fn one_sync_serves_all_that_waits_and_every_advance_is_told() {
     assert!((1..100).contains(&groups), "500 batches took {groups} syncs");
 }
 
+/// A driver with more messages at hand: what it makes of them is one commit, not the first alone and then the rest.
+#[test]
+fn what_is_gathered_waits_and_goes_together() {
+    let folder = TempDir::new().unwrap();
+    let calls = Arc::new(AtomicU64::new(0));
+    let told = Arc::clone(&calls);
+    let options = Options {
+        limits: Limits::default(),
+        on_durable: Some(Box::new(move |_| {
+            told.fetch_add(1, Ordering::SeqCst);
+        })),
+    };
+    let mut store = EmbeddedStore::create(folder.path(), options).unwrap();
+    let (gathering, inner) = (store.gather(), store.gather());
+    (1..=3).for_each(|number| assert_eq!(store.append(history_batch(number)), Ok(Lsn(number))));
+    let moment = Duration::from_millis(50);
+    assert_eq!(store.watch().wait_for(Lsn(1), moment), Ok(Lsn::NONE));
+    drop(inner);
+    assert_eq!(store.watch().wait_for(Lsn(1), moment), Ok(Lsn::NONE));
+    drop(gathering);
+    assert_eq!(store.watch().wait_for(Lsn(3), Duration::from_secs(30)), Ok(Lsn(3)));
+    assert_eq!(calls.load(Ordering::SeqCst), 1);
+
+    let _gathering = store.gather();
+    store.append(history_batch(4)).unwrap();
+    assert_eq!(store.close(), Ok(Lsn(4)), "closing waits for nobody");
+}
+
 #[test]
 fn a_store_that_was_closed_in_good_order_has_an_empty_log() {
     let folder = TempDir::new().unwrap();
