@@ -32,6 +32,7 @@ use secp256k1::{SECP256K1, SecretKey};
 pub struct LocalSigner {
     seed: [u8; 32],
     node: SecretKey,
+    node_id: NodeId,
 }
 
 /// The secrets of one channel.
@@ -46,15 +47,17 @@ pub struct ChannelSecrets {
 impl LocalSigner {
     /// The secrets that follow from a seed of 32 unguessable bytes.
     pub fn new(seed: [u8; 32]) -> Self {
+        let node = key_from(&seed, &[b"node"]);
         Self {
             seed,
-            node: key_from(&seed, &[b"node"]),
+            node,
+            node_id: NodeId::from(node.public_key(SECP256K1)),
         }
     }
 
     /// The node's id.
-    pub fn node_id(&self) -> NodeId {
-        NodeId::from(self.node.public_key(SECP256K1))
+    pub const fn node_id(&self) -> NodeId {
+        self.node_id
     }
 
     /// The key by which the node's invoices are made and recognised.
@@ -73,8 +76,12 @@ impl LocalSigner {
                 delayed_payment_basepoint: key(b"delayed payment"),
                 htlc_basepoint: key(b"htlc"),
             },
-            seed: CommitmentSeed::new(derive(&self.seed, &[b"channel", &keys_id, b"commitments"])),
+            seed: self.commitment_seed(keys_id),
         }
+    }
+
+    fn commitment_seed(&self, keys_id: [u8; 32]) -> CommitmentSeed {
+        CommitmentSeed::new(derive(&self.seed, &[b"channel", &keys_id, b"commitments"]))
     }
 
     /// Keys for a channel that is about to be opened, under an id that must be fresh.
@@ -96,7 +103,7 @@ impl LocalSigner {
     /// # Panics
     /// When the engine asks for what the message does not have: a fault of ours.
     pub fn attach(&self, need: Need, keys_id: Option<[u8; 32]>, fresh_id: [u8; 32], message: &Message) -> Attached {
-        let seed = || self.channel(keys_id.expect("a need is that of a channel")).seed;
+        let seed = || self.commitment_seed(keys_id.expect("a need is that of a channel"));
         match (need, message) {
             (Need::Nothing, _) => Attached::Nothing,
             (Need::NewChannel, _) => Attached::NewChannel(Box::new(self.new_channel_keys(fresh_id))),
@@ -121,7 +128,7 @@ impl LocalSigner {
             Outgoing::Message(message) => Some(*message),
             Outgoing::Commitment(to_sign) => Some(to_sign.message(sign(&to_sign))),
             Outgoing::Revocation(due) => {
-                Some(due.message(self.channel(due.signer_keys_id()).seed.secret(due.revoked())))
+                Some(due.message(self.commitment_seed(due.signer_keys_id()).secret(due.revoked())))
             }
             Outgoing::Opening(effect) => match *effect {
                 ChannelEffect::SendFundingCreated(template) => {

@@ -44,6 +44,8 @@ pub struct HtlcKeys {
     pub broadcaster: PublicKey,
     /// `remote_htlcpubkey`.
     pub countersignatory: PublicKey,
+    /// What the countersignatory adds to the private key behind its `htlc_basepoint` to sign for an HTLC.
+    pub countersignatory_tweak: Scalar,
 }
 
 /// Whether a commitment has HTLC outputs, and therefore needs HTLC keys.
@@ -79,20 +81,30 @@ impl CommitmentKeys {
             broadcaster_delayed: derive_public_key(&own.delayed_payment_basepoint, point),
             htlc: match htlc_outputs {
                 HtlcOutputs::None => None,
-                HtlcOutputs::Some => Some(HtlcKeys {
-                    broadcaster: derive_public_key(&own.htlc_basepoint, point),
-                    countersignatory: derive_public_key(&other.htlc_basepoint, point),
-                }),
+                HtlcOutputs::Some => Some(HtlcKeys::derive(own, other, point)),
             },
         }
     }
 }
 
+impl HtlcKeys {
+    fn derive(own: &ChannelPublicKeys, other: &ChannelPublicKeys, point: &PublicKey) -> Self {
+        let countersignatory_tweak = key_tweak(point, &other.htlc_basepoint);
+        Self {
+            broadcaster: derive_public_key(&own.htlc_basepoint, point),
+            countersignatory: add_tweak(&other.htlc_basepoint, &countersignatory_tweak),
+            countersignatory_tweak,
+        }
+    }
+}
+
+fn add_tweak(basepoint: &PublicKey, tweak: &Scalar) -> PublicKey {
+    basepoint.add_exp_tweak(SECP256K1, tweak).expect(NEVER_DEGENERATE)
+}
+
 /// `basepoint + SHA256(per_commitment_point || basepoint) * G` (BOLT 3, key derivation).
 pub fn derive_public_key(basepoint: &PublicKey, per_commitment_point: &PublicKey) -> PublicKey {
-    basepoint
-        .add_exp_tweak(SECP256K1, &key_tweak(per_commitment_point, basepoint))
-        .expect(NEVER_DEGENERATE)
+    add_tweak(basepoint, &key_tweak(per_commitment_point, basepoint))
 }
 
 /// `revocation_basepoint * SHA256(revocation_basepoint || per_commitment_point)

@@ -45,13 +45,15 @@ impl ChannelSecretKeys {
 
     /// Signs the other side's commitment as its countersignatory: what `commitment_signed` carries (BOLT 2).
     pub fn countersign(&self, commitment: &CommitmentTransaction) -> CommitmentSignatures {
-        let outputs = commitment.htlc_outputs();
-        let htlcs = if outputs.is_empty() {
-            Vec::new()
-        } else {
-            let point = &commitment.scripts().keys().per_commitment_point;
-            let htlc_key = derive_private_key(&self.htlc_basepoint, point);
-            outputs.iter().map(|output| sign(&output.sighash, &htlc_key)).collect()
+        let htlcs = match &commitment.scripts().keys().htlc {
+            None => Vec::new(),
+            Some(keys) => {
+                // What `derive_private_key` gives, without the basepoint's public key, which the tweak was made with.
+                let tweaked = self.htlc_basepoint.add_tweak(&keys.countersignatory_tweak);
+                let key = tweaked.expect(NEVER_DEGENERATE);
+                let outputs = commitment.htlc_outputs().iter();
+                outputs.map(|output| sign(&output.sighash, &key)).collect()
+            }
         };
         CommitmentSignatures {
             funding: sign(&commitment.funding_sighash(), &self.funding),
