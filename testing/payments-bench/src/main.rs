@@ -1,0 +1,38 @@
+//! Measures payments end to end, in one process and one thread with the store's own: real engines, gates, signers and stores, real syncs,
+//! and every message encoded and decoded.
+//!
+//! - `quittance-payments-bench payments [COUNT]`: direct and forwarded, one at a time and 100 in flight; and the engine alone.
+//! - `quittance-payments-bench start FOLDER [CHANNELS] [PAYMENTS]`: makes a store with so many channels and old payments, if there is
+//!   none, then starts a node from it and says what that took. Run it twice: a start in a process that made the store says little.
+
+mod cost;
+mod node;
+mod opening;
+mod payments;
+mod restart;
+mod town;
+
+use std::path::Path;
+
+fn main() -> node::Outcome<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let number = |place: usize, otherwise: u64| -> node::Outcome<u64> {
+        Ok(arguments
+            .get(place)
+            .map(|text| text.parse())
+            .transpose()?
+            .unwrap_or(otherwise))
+    };
+    match arguments.first().map(String::as_str) {
+        Some("payments") => payments::measure(number(1, 1_000)?),
+        Some("start") => {
+            let folder = arguments.get(1).ok_or("which folder?")?;
+            restart::measure(
+                Path::new(folder),
+                u32::try_from(number(2, 1_000)?)?,
+                number(3, 100_000)?,
+            )
+        }
+        Some(_) | None => Err("payments [COUNT] | start FOLDER [CHANNELS] [PAYMENTS]".into()),
+    }
+}

@@ -1,0 +1,117 @@
+//! Payments between nodes that run: how many in a second, and what each costs.
+
+use std::time::Duration;
+
+use bitcoin::Amount;
+use quittance_channel::{InlineVerifier, Verifier};
+use quittance_store::memory::MemoryStore;
+use quittance_transactions::{PerCommitmentSecret, VerificationJob};
+
+use crate::cost::Moment;
+use crate::node::{Disk, Node, Outcome};
+use crate::town::{Town, first_tip};
+
+/// What signs and proves is taken on trust, so that the engine's own work stands alone. Keys are derived all the same.
+struct Trusting;
+
+impl Verifier for Trusting {
+    fn first_invalid(&self, _: &[VerificationJob]) -> Option<usize> {
+        None
+    }
+
+    fn is_secret_of(&self, _: &PerCommitmentSecret, _: &bitcoin::secp256k1::PublicKey) -> bool {
+        true
+    }
+}
+
+/// Measures `count` payments of each kind, and prints a table.
+pub(crate) fn measure(count: u64) -> Outcome<()> {
+    println!(
+        "| payments | payments/s | CPU ms each | each node's own CPU ms | commits each, by node | bytes written each |"
+    );
+    println!("|---|---|---|---|---|---|");
+    for (name, nodes) in [("direct", 2_u8), ("forwarded", 3)] {
+        for (way, at_once) in [("one at a time", 1), ("100 in flight", 100)] {
+            let folder = tempfile::tempdir()?;
+            let disk = |number: u8| Disk::create(&folder.path().join(number.to_string()));
+            let mut town = town_of(nodes, disk, &InlineVerifier)?;
+            run(&format!("{name}, {way}"), &mut town, count, at_once)?;
+        }
+    }
+    for (name, verifier) in [
+        ("direct, in memory", &InlineVerifier as &'static dyn Verifier),
+        ("the same, nothing verified", &Trusting),
+    ] {
+        for (way, at_once) in [("one at a time", 1), ("100 in flight", 100)] {
+            let disk = |_| Ok(Disk::Memory(Box::new(MemoryStore::new())));
+            let mut town = town_of(2, disk, verifier)?;
+            run(&format!("{name}, {way}"), &mut town, count, at_once)?;
+            let steps: u64 = town.nodes.iter().map(|node| node.steps).sum();
+            let time: Duration = town.nodes.iter().map(|node| node.engine_time).sum();
+            println!(
+                "engine alone, {name}, {way}: {steps} steps, {:.0} steps/s",
+                per_second(steps, time)
+            );
+        }
+    }
+    Ok(())
+}
+
+fn town_of(nodes: u8, disk: impl Fn(u8) -> Outcome<Disk>, verifier: &'static dyn Verifier) -> Outcome<Town> {
+    let started = (0..nodes).map(|number| Node::start(number, disk(number)?, first_tip(), verifier));
+    let mut town = Town::of(started.collect::<Outcome<_>>()?);
+    for node in 1..usize::from(nodes) {
+        town.connect(node - 1, node)?;
+        town.open_channels(node - 1, node, 1, Amount::from_sat(1_000_000_000))?;
+    }
+    Ok(town)
+}
+
+fn run(name: &str, town: &mut Town, count: u64, at_once: usize) -> Outcome<()> {
+    let payee = town.nodes.len() - 1;
+    // The first ones warm up.
+    town.pay((0, payee), 0..50, at_once)?;
+    for node in &mut town.nodes {
+        (node.steps, node.engine_time, node.time) = (0, Duration::ZERO, Duration::ZERO);
+    }
+    let commits: Vec<u64> = town.nodes.iter().map(|node| node.disk.commits()).collect();
+    let begun = Moment::now();
+    town.pay((0, payee), 50..50 + count, at_once)?;
+    let cost = Moment::now() - begun;
+    if !town.failed.is_empty() {
+        return Err(format!("{} payments failed", town.failed.len()).into());
+    }
+    let each = |of: f64| of / to_float(count);
+    let nodes = town.nodes.iter();
+    let own: Vec<String> = nodes.map(|node| format!("{:.2}", each(millis(node.time)))).collect();
+    let commits = town
+        .nodes
+        .iter()
+        .zip(commits)
+        .map(|(node, before)| node.disk.commits() - before);
+    let commits: Vec<String> = commits
+        .map(|commits| format!("{:.2}", each(to_float(commits))))
+        .collect();
+    println!(
+        "| {name} | {:.0} | {:.2} | {} | {} | {:.0} |",
+        per_second(count, cost.time),
+        each(millis(cost.processor)),
+        own.join(" / "),
+        commits.join(" / "),
+        each(to_float(cost.bytes_written))
+    );
+    Ok(())
+}
+
+fn per_second(count: u64, time: Duration) -> f64 {
+    to_float(count) / time.as_secs_f64()
+}
+
+fn millis(time: Duration) -> f64 {
+    time.as_secs_f64() * 1_000.0
+}
+
+#[allow(clippy::cast_precision_loss, reason = "figures to be read")]
+fn to_float(count: u64) -> f64 {
+    count as f64
+}

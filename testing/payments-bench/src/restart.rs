@@ -1,0 +1,89 @@
+//! The start of a node with many channels and a long past.
+
+use std::path::Path;
+use std::time::Duration;
+
+use bitcoin::Amount;
+use quittance_channel::InlineVerifier;
+use quittance_journal::{Batch, Key, KeyRange, Space, decode_record};
+use quittance_manager::PAYMENT_VERSION;
+use quittance_payments::Payment;
+use quittance_primitives::PaymentId;
+use quittance_records::Record;
+use quittance_store::memory::MemoryStore;
+
+use crate::cost::{Moment, memory_kib};
+use crate::node::{Disk, Node, Outcome};
+use crate::town::{Town, first_tip};
+
+/// Payments that are really made; the others are copies of their records under other ids.
+const REAL_PAYMENTS: u64 = 100;
+
+/// Makes the store in `folder`, or starts a node from it.
+pub(crate) fn measure(folder: &Path, channels: u32, payments: u64) -> Outcome<()> {
+    if !folder.exists() {
+        return make(folder, channels, payments);
+    }
+    let before = memory_kib();
+    let begun = Moment::now();
+    let disk = Disk::open(folder)?;
+    let open = begun.elapsed();
+    let node = Node::start(0, disk, first_tip(), &InlineVerifier)?;
+    let cost = Moment::now() - begun;
+    println!(
+        "{} channels: started in {:?} ({:?} of processor time; the store opened in {:?}), with {} KiB more memory",
+        node.manager.channels().count(),
+        cost.time,
+        cost.processor,
+        open,
+        memory_kib() - before
+    );
+    Ok(())
+}
+
+fn make(folder: &Path, channels: u32, payments: u64) -> Outcome<()> {
+    let disks = [Disk::create(folder)?, Disk::Memory(Box::new(MemoryStore::new()))];
+    let started = (0..)
+        .zip(disks)
+        .map(|(number, disk)| Node::start(number, disk, first_tip(), &InlineVerifier));
+    let mut town = Town::of(started.collect::<Outcome<_>>()?);
+    town.connect(0, 1)?;
+    town.open_channels(0, 1, channels, Amount::from_sat(10_000_000))?;
+    town.pay((0, 1), 0..REAL_PAYMENTS, 1)?;
+    // The word that the last event was handled waits for a step to go along with.
+    town.pay((0, 1), REAL_PAYMENTS..REAL_PAYMENTS + 1, 1)?;
+    let disk = &mut town.nodes[0].disk;
+    let copied = copy_payments(disk, payments)?;
+    while disk.is_behind() {
+        disk.wait()?;
+    }
+    println!("a store with {channels} channels and {copied} old payments");
+    std::thread::sleep(Duration::from_millis(200));
+    Ok(())
+}
+
+/// Records of payments as they were made, each many times under ids of its own.
+fn copy_payments(disk: &mut Disk, wanted: u64) -> Outcome<u64> {
+    let finished = disk.store().read(&KeyRange::space(Space::FinishedPayments))?;
+    let real = u64::try_from(finished.len())?;
+    let mut copied = real;
+    let mut templates = finished.iter().cycle();
+    while copied < wanted {
+        let mut batch = Batch::default();
+        for _ in 0..100 {
+            let (key, frame) = templates.next().ok_or("there are payments to copy")?;
+            let record = decode_record(key, frame, PAYMENT_VERSION)?;
+            let mut payment = Payment::from_bytes(record.body).map_err(|fault| format!("{key}: {fault}"))?;
+            copied += 1;
+            let mut id = [0xcc; 32];
+            id[..8].copy_from_slice(&copied.to_be_bytes());
+            payment.id = PaymentId(id);
+            batch.put(Key::FinishedPayment(payment.id), PAYMENT_VERSION, &payment.to_bytes());
+        }
+        disk.store().append(batch)?;
+        while disk.is_behind() {
+            disk.wait()?;
+        }
+    }
+    Ok(copied)
+}

@@ -1,0 +1,307 @@
+//! Nodes in one process and one thread, with the wires between them in memory. While a store's threads write, the others go on.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bitcoin::hashes::Hash;
+use bitcoin::{Amount, BlockHash};
+use quittance_channel::{ChannelEffect, Opening};
+use quittance_journal::Generation;
+use quittance_manager::{ChainEvent, Command, ConnectedBlock, Effect, Event, Input, NewPayment, RequestId};
+use quittance_monitor::Tip;
+use quittance_payments::{ForPayee, HintHop, InvoiceTerms, PaymentKind};
+use quittance_primitives::{BlockHeight, Feature, Features, MilliSatoshi, PaymentId};
+use quittance_wire::Message;
+
+use crate::cost::thread_time;
+use crate::node::{Node, Outcome};
+use crate::opening::NewChannel;
+
+/// What every payment pays.
+pub(crate) const AMOUNT: MilliSatoshi = MilliSatoshi(10_000_000);
+
+/// Some nodes.
+pub(crate) struct Town {
+    pub(crate) nodes: Vec<Node>,
+    tip: Tip,
+    channels: u32,
+    requests: u64,
+    /// Payments that were asked for and have not ended.
+    under_way: BTreeSet<PaymentId>,
+    /// Payments that failed.
+    pub(crate) failed: Vec<PaymentId>,
+    places: BTreeMap<quittance_primitives::NodeId, usize>,
+}
+
+/// Where the chain of a new town stands.
+pub(crate) fn first_tip() -> Tip {
+    tip_at(800_000)
+}
+
+fn tip_at(height: u32) -> Tip {
+    let mut hash = [9; 32];
+    hash[..4].copy_from_slice(&height.to_be_bytes());
+    Tip {
+        height: BlockHeight(height),
+        hash: BlockHash::from_byte_array(hash),
+    }
+}
+
+impl Town {
+    pub(crate) fn of(nodes: Vec<Node>) -> Self {
+        let places = nodes.iter().map(Node::id).zip(0..).collect();
+        Self {
+            nodes,
+            tip: first_tip(),
+            channels: 0,
+            requests: 0,
+            under_way: BTreeSet::new(),
+            failed: Vec::new(),
+            places,
+        }
+    }
+
+    /// Connects two nodes.
+    pub(crate) fn connect(&mut self, one: usize, other: usize) -> Outcome<()> {
+        for (node, peer) in [(one, other), (other, one)] {
+            let peer = self.nodes[peer].id();
+            let generation = Generation(1);
+            self.nodes[node].gate.connected(peer, generation);
+            let features = Features::empty().offering(Feature::Anchors).offering(Feature::BasicMpp);
+            self.nodes[node].handle(Input::PeerConnected {
+                peer,
+                generation,
+                features,
+            })?;
+        }
+        self.settle()
+    }
+
+    /// Opens channels between two nodes that are connected, funds all of them in one block, and buries it.
+    pub(crate) fn open_channels(&mut self, opener: usize, other: usize, count: u32, capacity: Amount) -> Outcome<()> {
+        let mut fundings = Vec::new();
+        for _ in 0..count {
+            self.channels += 1;
+            let channel = NewChannel {
+                signers: [&self.nodes[opener].signer, &self.nodes[other].signer],
+                number: self.channels,
+                capacity,
+                opened_at: self.tip.height,
+            };
+            let (funding, openings) = channel.open();
+            fundings.push(funding);
+            for (node, opening) in [opener, other].into_iter().zip(openings) {
+                self.nodes[node].handle(opened(opening))?;
+                // A store has room for so many batches, and no more.
+                while self.nodes[node].disk.is_behind() {
+                    self.nodes[node].disk.wait()?;
+                }
+            }
+        }
+        self.settle()?;
+        let mut transactions = (0..).zip(fundings).collect();
+        for _ in 0..6 {
+            let previous = self.tip.hash;
+            self.tip = tip_at(self.tip.height.0 + 1);
+            let block = ConnectedBlock {
+                height: self.tip.height,
+                hash: self.tip.hash,
+                previous,
+                transactions: std::mem::take(&mut transactions),
+            };
+            for node in &mut self.nodes {
+                node.handle(Input::Chain(ChainEvent::Connected(Box::new(block.clone()))))?;
+            }
+            self.settle()?;
+        }
+        Ok(())
+    }
+
+    /// `payer` begins to pay `payee`, over `hints` if they share no channel.
+    pub(crate) fn begin(&mut self, payer: usize, payee: usize, number: u64, hints: &[Vec<HintHop>]) -> Outcome<()> {
+        let mut id = [0; 32];
+        id[..8].copy_from_slice(&number.to_be_bytes());
+        let id = PaymentId(id);
+        let head = self.nodes[payee].draw()[..16].try_into()?;
+        let terms = InvoiceTerms {
+            amount: Some(AMOUNT),
+            expires_at_s: u32::MAX,
+            min_final_cltv_expiry_delta: 30,
+        };
+        let invoice = self.nodes[payee].invoice_key().own_invoice(terms, head);
+        let payment = NewPayment {
+            id,
+            payment_hash: invoice.payment_hash,
+            amount: AMOUNT,
+            fee_limit: MilliSatoshi(100_000),
+            kind: PaymentKind {
+                payee: self.nodes[payee].id(),
+                for_payee: ForPayee {
+                    payment_secret: Some(invoice.payment_secret),
+                    total: AMOUNT,
+                    metadata: None,
+                    keysend_preimage: None,
+                },
+                min_final_cltv_expiry_delta: 30,
+                hints: hints.to_vec(),
+                expires_at_ms: u64::from(u32::MAX) * 1_000,
+            },
+            attempts: 3,
+        };
+        self.requests += 1;
+        self.under_way.insert(id);
+        let begun = thread_time();
+        self.nodes[payer].handle(Input::Command {
+            request: RequestId(self.requests),
+            command: Box::new(Command::SendPayment(Box::new(payment))),
+            finished: None,
+        })?;
+        self.nodes[payer].time += thread_time().saturating_sub(begun);
+        Ok(())
+    }
+
+    /// Pays `count` times, with at most `at_once` payments under way, until nothing is on its way any more.
+    pub(crate) fn pay(
+        &mut self,
+        (payer, payee): (usize, usize),
+        numbers: std::ops::Range<u64>,
+        at_once: usize,
+    ) -> Outcome<()> {
+        let hints = match self.nodes.len() {
+            2 => Vec::new(),
+            _ => vec![vec![self.hint(1, payee)?]],
+        };
+        let mut numbers = numbers.peekable();
+        while numbers.peek().is_some() {
+            while self.under_way.len() < at_once
+                && let Some(number) = numbers.next()
+            {
+                self.begin(payer, payee, number, &hints)?;
+            }
+            if at_once == 1 {
+                self.settle()?;
+            } else if !self.go_round()? {
+                self.wait()?;
+            }
+        }
+        self.settle()
+    }
+
+    /// Goes on until nothing is on its way, and everything is on disk.
+    pub(crate) fn settle(&mut self) -> Outcome<()> {
+        loop {
+            if self.go_round()? {
+                continue;
+            }
+            if self.nodes.iter().all(|node| !node.disk.is_behind()) {
+                return Ok(());
+            }
+            self.wait()?;
+        }
+    }
+
+    fn wait(&mut self) -> Outcome<()> {
+        match self.nodes.iter_mut().find(|node| node.disk.is_behind()) {
+            Some(node) => node.disk.wait(),
+            None => Ok(()),
+        }
+    }
+
+    /// Each node lets out what is durable, and handles all that came. Whether anything was done.
+    fn go_round(&mut self) -> Outcome<bool> {
+        let mut is_busy = false;
+        for node in 0..self.nodes.len() {
+            let begun = thread_time();
+            is_busy |= self.release(node)?;
+            let gathering = self.nodes[node].disk.gather();
+            while let Some((from, bytes)) = self.nodes[node].inbox.pop_front() {
+                is_busy = true;
+                self.arrive(from, node, &bytes)?;
+            }
+            drop(gathering);
+            self.nodes[node].time += thread_time().saturating_sub(begun);
+        }
+        Ok(is_busy)
+    }
+
+    fn release(&mut self, node: usize) -> Outcome<bool> {
+        let durable = self.nodes[node].disk.durable()?;
+        let mut is_busy = false;
+        while let Some(effect) = self.nodes[node].gate.release(durable).next() {
+            is_busy = true;
+            self.carry_out(node, effect)?;
+        }
+        Ok(is_busy)
+    }
+
+    fn arrive(&mut self, from: usize, to: usize, bytes: &[u8]) -> Outcome<()> {
+        let message = Message::decode(bytes)?;
+        let (peer, fresh) = (self.nodes[from].id(), [0; 32]);
+        let node = &mut self.nodes[to];
+        let need = node.manager.needs(&peer, &message);
+        let keys_id = node.manager.signer_keys_id(&peer, &message);
+        let attached = node.signer.attach(need, keys_id, fresh, &message);
+        node.handle(Input::PeerMessage {
+            peer,
+            message: Box::new(message),
+            attached,
+        })
+    }
+
+    fn carry_out(&mut self, node: usize, effect: Effect) -> Outcome<()> {
+        match effect {
+            Effect::Send(peer, outgoing) => {
+                let to = *self.places.get(&peer).ok_or("every peer lives here")?;
+                if let Some(message) = self.nodes[node].signer.complete(outgoing) {
+                    self.nodes[to].inbox.push_back((node, message.encode()));
+                }
+            }
+            Effect::Notify(event) => {
+                match event.event {
+                    Event::PaymentSent { payment_id, .. } => {
+                        self.under_way.remove(&payment_id);
+                    }
+                    Event::PaymentFailed { payment_id, .. } => {
+                        self.under_way.remove(&payment_id);
+                        self.failed.push(payment_id);
+                    }
+                    _ => {}
+                }
+                self.nodes[node].handled = Some(event.number);
+            }
+            Effect::Disconnect(_, reason) => return Err(format!("a node hangs up: {reason:?}").into()),
+            Effect::FundingWanted { .. }
+            | Effect::Broadcast(..)
+            | Effect::HandledConfirmed(_)
+            | Effect::HandledRefused(_)
+            | Effect::Respond(..)
+            | Effect::Enforce(_)
+            | Effect::Load(_) => {}
+        }
+        Ok(())
+    }
+
+    fn hint(&self, from: usize, to: usize) -> Outcome<HintHop> {
+        let (node, peer) = (&self.nodes[from], self.nodes[to].id());
+        let mut channels = node.manager.channels().map(quittance_channel::Channel::state);
+        let state = channels
+            .find(|state| state.facts.peer == peer)
+            .ok_or("they share a channel")?;
+        Ok(HintHop {
+            node: node.id(),
+            short_channel_id: state.funding.ok_or("it is confirmed")?.short_channel_id,
+            fee_base: state.policy.fee_base,
+            fee_proportional_millionths: state.policy.fee_proportional_millionths,
+            cltv_expiry_delta: state.policy.cltv_expiry_delta.0,
+        })
+    }
+}
+
+fn opened(opening: Opening) -> Input {
+    Input::ChannelOpened {
+        opening: Box::new(opening),
+        features: Features::empty(),
+        effect: Box::new(ChannelEffect::Send(Box::new(Message::from(quittance_wire::Pong {
+            ignored: Vec::new(),
+        })))),
+    }
+}
