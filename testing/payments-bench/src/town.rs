@@ -107,6 +107,7 @@ impl Town {
                 hash: self.tip.hash,
                 previous,
                 transactions: std::mem::take(&mut transactions),
+                best: self.tip.height,
             };
             for node in &mut self.nodes {
                 node.handle(Input::Chain(ChainEvent::Connected(Box::new(block.clone()))))?;
