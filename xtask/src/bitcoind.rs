@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use crate::repository::{Verdict, cache, finish};
+use crate::repository::{Verdict, cache, cargo, finish};
 
 const SOURCE_CRATE: &str = "libbitcoinkernel-sys";
 const SOURCE_VERSION: &str = "0.4.1";
@@ -43,11 +43,34 @@ pub(crate) struct Options {
     /// How many compilers run at once, if it has to be built.
     #[arg(long, default_value_t = 2)]
     jobs: usize,
+    /// Runs every test that wants a real one, instead of printing where it is.
+    #[arg(long)]
+    test: bool,
 }
 
+/// The packages with tests that skip themselves without a bitcoind.
+const TESTED: [&str; 3] = [
+    "quittance-regtest",
+    "quittance-adapter-tests",
+    "quittance-onchain-tests",
+];
+/// These tests: the chain's contract, the embedded chain beside the real one, the adapters' stories, a sample of closings.
+const TESTS: [&str; 6] = ["contract", "differential", "chain", "wallet", "fee_coins", "bitcoind"];
+
 pub(crate) fn run(options: &Options) -> Verdict {
-    println!("{}", find_or_build(options)?.display());
-    Ok(())
+    let program = find_or_build(options)?;
+    if !options.test {
+        println!("{}", program.display());
+        return Ok(());
+    }
+    let mut tests = cargo(&["test", "--quiet"]);
+    for package in TESTED {
+        tests.args(["--package", package]);
+    }
+    for test in TESTS {
+        tests.args(["--test", test]);
+    }
+    finish(tests.env("BITCOIND_EXE", program))
 }
 
 fn find_or_build(options: &Options) -> Result<PathBuf, String> {

@@ -16,11 +16,14 @@
 #[path = "../../../crates/engine/channel/tests/pair/mod.rs"]
 pub mod pair;
 
+mod cell;
 mod cheat;
+pub mod fee_stories;
 mod replica;
 mod wallet;
 mod world;
 
+pub use cell::{Cell, Closer, Disturbance, Known, Size};
 pub use cheat::RevokedCommitment;
 pub use replica::Replica;
 pub use wallet::Wallet;

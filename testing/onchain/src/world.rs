@@ -25,7 +25,7 @@ pub enum Restarts {
 /// Two nodes and a chain.
 pub struct World {
     /// The chain.
-    pub chain: EmbeddedChain,
+    pub chain: Box<dyn Chain>,
     /// The channels.
     pub pair: Pair,
     /// Alice's monitor, and Bob's.
@@ -47,13 +47,22 @@ pub struct World {
 const RESERVE: usize = 40;
 
 impl World {
-    /// An open channel as `setup` says, whose funding is in the chain.
+    /// An open channel as `setup` says, whose funding is in an embedded chain.
     pub fn new(setup: &Setup) -> Self {
+        Self::over(Self::embedded_chain(), setup)
+    }
+
+    /// A chain in memory, whose rewards can be spent at once.
+    pub fn embedded_chain() -> Box<dyn Chain> {
         let parameters = ChainParameters {
             coinbase_maturity: 1,
             ..ChainParameters::default()
         };
-        let mut chain = EmbeddedChain::new(parameters, Policy::default());
+        Box::new(EmbeddedChain::new(parameters, Policy::default()))
+    }
+
+    /// An open channel as `setup` says, whose funding is in this chain.
+    pub fn over(mut chain: Box<dyn Chain>, setup: &Setup) -> Self {
         let mut faucet = Faucet::new();
         let wallets = [1, 2].map(|end| Wallet::new(end, RESERVE, &mut chain, &mut faucet));
         let funding_output = setup.ends().0.channel.state().facts.terms().funding_output();

@@ -1,13 +1,13 @@
 //! What the matrix does not hold: closes by agreement, lost state, another closing after a reorganisation, fees, deadlines,
 //! balances, and the end.
 
-use bitcoin::{Amount, FeeRate, Transaction};
+use bitcoin::{Amount, Transaction};
 use quittance_channel::{ForceCloseReason, Outcome};
 use quittance_monitor::{
     BalanceKind, Block, ClaimReason, Closing, Fact, FeeEstimates, Holder, NotNext, Tip, close_due,
 };
 use quittance_onchain_tests::pair::{Setup, Who, fulfilled, preimage_of};
-use quittance_onchain_tests::{RevokedCommitment, World};
+use quittance_onchain_tests::{RevokedCommitment, World, fee_stories};
 use quittance_primitives::{BlockCount, BlockHeight, CommitmentNumber, FeeratePerKw, MilliSatoshi, ToSelfDelay};
 use quittance_regtest::{Chain, MineOptions};
 use quittance_transactions::CommitmentFormat;
@@ -117,70 +117,6 @@ fn after_a_reorganisation_another_commitment_closes_the_channel() {
         Amount::from_sat(6_000_000 - 1_124 - 172 - 660 + 50_000)
     );
     assert_eq!(world.gross(Who::Bob), Amount::from_sat(4_000_000 - 50_000));
-}
-
-#[test]
-fn a_claim_is_raised_until_it_confirms_before_its_deadline_and_keeps_to_its_budget() {
-    let mut world = World::new(&setup());
-    let id = world.offer(Who::Bob, MilliSatoshi(50_000_000), 1, 60);
-    world.pair.settle();
-    world.force_close(Who::Bob);
-    world.run(2);
-    let expiry = world.pair.alice.channel.state().commitments.received[&id]
-        .terms
-        .cltv_expiry
-        .0;
-    world.learn(Who::Alice, id, preimage_of(1));
-    // Blocks are full of what pays 40 sat/vB, and the estimates know nothing of it.
-    let full = MineOptions::at_least(1, FeeRate::from_sat_per_vb(40).expect("small"));
-    let paid = loop {
-        world.act();
-        world.chain.mine(&full).expect("the mempool is valid");
-        world.act();
-        if let (Some(Outcome::Fulfilled(_)), _) = world.outcome(Who::Bob, id) {
-            break world.chain.tip().height.0;
-        }
-        assert!(world.chain.tip().height.0 < expiry, "the claim came too late");
-    };
-    assert!(paid < expiry);
-    assert_eq!(world.refused, [], "every raise replaced what was there");
-    let fee = world.fees_paid(Who::Alice);
-    assert!(
-        fee <= Amount::from_sat(25_000 + 2_000),
-        "half of what is at stake: {fee}"
-    );
-}
-
-#[test]
-fn a_commitment_that_pays_too_little_is_brought_in_by_its_child() {
-    for format in [CommitmentFormat::Anchors, CommitmentFormat::ZeroFee] {
-        let mut world = World::new(&setup().with_format(format));
-        let id = world.offer(Who::Alice, MilliSatoshi(50_000_000), 1, 20);
-        world.pair.settle();
-        world.estimates = FeeEstimates::flat(FeeratePerKw(5_000));
-        world.force_close(Who::Alice);
-        world.act();
-        let options = MineOptions::at_least(1, FeeRate::from_sat_per_kwu(4_900));
-        world.chain.mine(&options).expect("the mempool is valid");
-        world.act();
-        assert_eq!(
-            closing(&world, Who::Alice),
-            Some(Closing::Ours(CommitmentNumber(1))),
-            "{format:?}"
-        );
-        // The second stage needs a coin, too.
-        for _ in 0..40 {
-            world.act();
-            world.chain.mine(&options).expect("the mempool is valid");
-        }
-        world.act();
-        assert_eq!(
-            world.outcome(Who::Alice, id),
-            (Some(Outcome::FailedOnChain), true),
-            "{format:?}"
-        );
-        assert_eq!(world.refused, [], "{format:?}");
-    }
 }
 
 #[test]
@@ -337,38 +273,24 @@ fn a_failure_is_told_at_six_confirmations_and_a_preimage_at_one() {
 }
 
 #[test]
+fn a_claim_is_raised_until_it_confirms_before_its_deadline_and_keeps_to_its_budget() {
+    fee_stories::a_claim_is_raised_until_it_confirms(World::embedded_chain());
+}
+
+#[test]
+fn a_commitment_that_pays_too_little_is_brought_in_by_its_child() {
+    for format in [CommitmentFormat::Anchors, CommitmentFormat::ZeroFee] {
+        fee_stories::a_commitment_is_brought_in_by_its_child(World::embedded_chain(), format);
+    }
+}
+
+#[test]
 fn a_penalty_for_many_outputs_comes_apart_when_time_runs_out_and_each_part_confirms_by_itself() {
     for format in [
         CommitmentFormat::StaticRemotekey,
         CommitmentFormat::Anchors,
         CommitmentFormat::ZeroFee,
     ] {
-        let mut world = World::new(&Setup {
-            to_self_delay: ToSelfDelay(30),
-            ..Setup::default().with_format(format)
-        });
-        for preimage in 1..=4 {
-            world.offer(Who::Bob, MilliSatoshi(u64::from(preimage) * 30_000_000), preimage, 200);
-        }
-        world.pair.settle();
-        let old = RevokedCommitment::held_by(&mut world, Who::Bob);
-        world.offer(Who::Bob, MilliSatoshi(1_000_000_000), 9, 200);
-        world.pair.settle();
-        world.down.push(Who::Bob);
-        world
-            .chain
-            .mine(&MineOptions::empty(1).including([old.transaction.clone()]))
-            .expect("it was signed");
-        let deadline = world.chain.tip().height.0 + 30;
-        let full = MineOptions::at_least(1, FeeRate::from_sat_per_vb(40).expect("small"));
-        for _ in 0..29 {
-            world.act();
-            world.chain.mine(&full).expect("the mempool is valid");
-        }
-        assert!(world.chain.tip().height.0 < deadline);
-        assert_eq!(world.refused, [], "{format:?}");
-        // Her own balance can wait for cheaper blocks.
-        let penalties = old.value_without_anchors() - old.balance_of_the_other();
-        assert!(world.gross(Who::Alice) >= penalties, "{format:?}");
+        fee_stories::a_penalty_comes_apart(World::embedded_chain(), format);
     }
 }
