@@ -60,8 +60,8 @@ const CHECKS: [Check; 12] = [
     },
     Check {
         name: "scenarios",
-        budget_minutes: 6,
-        run: || scenarios::run(&scenarios::Options::every_crash_point()).into(),
+        budget_minutes: 9,
+        run: || scenarios::run(&scenarios::Options::within(360)).into(),
     },
     Check {
         name: "sim",

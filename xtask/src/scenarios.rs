@@ -21,11 +21,11 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    /// Every row of phase 1 that has a test, at every crash point.
-    pub(crate) const fn every_crash_point() -> Self {
+    /// Every row of phases 1 and 2 that has a test, within so many seconds.
+    pub(crate) const fn within(seconds: u64) -> Self {
         Self {
-            budget: None,
-            phase: 1,
+            budget: Some(seconds),
+            phase: 2,
             strict: false,
             ids: Vec::new(),
         }

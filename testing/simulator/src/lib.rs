@@ -1,4 +1,4 @@
-//! Whole networks of real engines on simulated time, network, disks and users.
+//! Whole networks of real engines on simulated time, network, disks, chain and users.
 //!
 //! The nodes run the code of the daemon: codec, channel, manager, gate, journal, `restore`. Everything around them is here, and
 //! is a function of a seed or of a script: when messages arrive, when a sync ends, when a process dies and what its disk keeps.

@@ -55,6 +55,12 @@ pub struct Outcome {
     pub cuts: u64,
     /// Messages that a peer would never have sent.
     pub garbage: u64,
+    /// Blocks that were found while things could fail.
+    pub blocks: u64,
+    /// How often blocks were replaced.
+    pub reorgs: u64,
+    /// How often a commitment was broadcast.
+    pub closes: u64,
     /// Payments that were made.
     pub sent: u64,
     /// Payments that failed.
@@ -82,6 +88,9 @@ impl Outcome {
         self.rebuilds += other.rebuilds;
         self.cuts += other.cuts;
         self.garbage += other.garbage;
+        self.blocks += other.blocks;
+        self.reorgs += other.reorgs;
+        self.closes += other.closes;
         self.sent += other.sent;
         self.failed += other.failed;
         self.never += other.never;
@@ -98,6 +107,9 @@ pub enum Story {
     /// Nothing is kept of it.
     Untold,
 }
+
+/// After so many blocks nothing in the chain is undecided: every HTLC has expired, and every delay is over.
+const BLOCKS_TO_THE_END: u32 = 320;
 
 struct Sweep {
     world: World,
@@ -185,6 +197,10 @@ impl Sweep {
             self.world.now_ms += 20_000 + jumps_ms;
             self.world.reconnect();
         }
+        if self.mood.closes() {
+            // What is on the chain ends by it.
+            self.world.mine(BLOCKS_TO_THE_END);
+        }
         self.world.conclude();
     }
 
@@ -194,6 +210,7 @@ impl Sweep {
         let mut outcome = Outcome {
             steps: world.steps,
             restores: u64::from(restores),
+            closes: world.checker.commitments_broadcast(),
             simulated_seconds: (world.now_ms - 1_700_000_000_000) / 1_000,
             hash: world.hash.0,
             story: world.story.unwrap_or_default(),

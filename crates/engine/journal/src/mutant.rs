@@ -95,11 +95,29 @@ pub enum Mutant {
     FailedSyncRetried,
     /// The store reports a record that it cannot read as absent.
     UnreadableIsAbsent,
+    /// What one block decided counts as buried.
+    TimeoutFinalTooSoon,
+    /// An HTLC that the confirmed commitment lacks fails before that is buried.
+    MissingFailsAtOnce,
+    /// A preimage that the peer shows on chain is not seen.
+    PreimageOnChainIgnored,
+    /// A preimage that is learned after the close claims nothing.
+    LatePreimageIgnored,
+    /// The HTLCs of a revoked commitment are left to the cheater.
+    PenaltyMissesHtlc,
+    /// What a cheater made of an HTLC is left to it.
+    SecondStageUnpunished,
+    /// The HTLCs of revoked commitments are not kept.
+    RevokedHtlcsNotKept,
+    /// A monitor keeps what it saw in blocks that are gone.
+    ReorgForgotten,
+    /// A channel is not closed in time to claim its HTLCs.
+    ClaimDeadlineIgnored,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 42] = [
+    pub const ALL: [Self; 51] = [
         Self::PreimageNotKept,
         Self::OutcomeReleasedAtRevocation,
         Self::OutcomeReleasedOnHandling,
@@ -142,6 +160,15 @@ impl Mutant {
         Self::AppendedIsDurable,
         Self::FailedSyncRetried,
         Self::UnreadableIsAbsent,
+        Self::TimeoutFinalTooSoon,
+        Self::MissingFailsAtOnce,
+        Self::PreimageOnChainIgnored,
+        Self::LatePreimageIgnored,
+        Self::PenaltyMissesHtlc,
+        Self::SecondStageUnpunished,
+        Self::RevokedHtlcsNotKept,
+        Self::ReorgForgotten,
+        Self::ClaimDeadlineIgnored,
     ];
 }
 

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bitcoin::{Transaction, Txid};
 use quittance_channel::{Channel, ForceCloseReason, FundingConfirmation, Phase, Step as ChannelStep};
-use quittance_journal::{ColdId, Key, Store, UpdateId, decode_record};
+use quittance_journal::{ColdId, Key, Store, UpdateId, decode_record, mark};
 use quittance_monitor::{
     Block, ChannelMonitor, Closing, Fact, FeeContext, MONITOR_VERSION, Noted, OUTCOME_DEPTH, REVOKED_VERSION,
     RevokedHtlcs, Tip, close_due,
@@ -140,6 +140,7 @@ impl ChannelManager {
         self.fail_expiring(turn);
         for id in self.channel_ids() {
             if let Some(reason) = close_due(self.channels[&id].state(), height) {
+                mark!("chain: a deadline closes a channel");
                 self.force_close(id, reason, turn);
             }
         }
@@ -163,6 +164,7 @@ impl ChannelManager {
         for id in self.channel_ids() {
             let funding = self.channels[&id].state().funding;
             if funding.is_some_and(|funding| funding.height > fork.height) {
+                mark!("chain: a funding is taken back");
                 let decision = self.channels[&id].decide_funding_unconfirmed();
                 self.adopt_if_any(id, decision, turn);
             }
@@ -194,6 +196,7 @@ impl ChannelManager {
             let channel = &self.channels[&id];
             match fact {
                 Fact::CommitmentConfirmed(txid) => {
+                    mark!("chain: a commitment closes a channel that was open");
                     self.force_close(id, ForceCloseReason::CommitmentConfirmed(txid), turn);
                 }
                 Fact::FellBehind => {
@@ -317,6 +320,7 @@ impl ChannelManager {
         if !is_over || turn.channels.contains(&id) || is_needed() {
             return;
         }
+        mark!("chain: a closed channel becomes a cold record");
         let last: UpdateId = state.last_update;
         let body = state.to_checkpoint();
         let changes = turn.step.changes_mut();

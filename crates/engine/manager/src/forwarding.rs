@@ -2,6 +2,7 @@
 //! the downstream HTLC is irrevocably gone.
 
 use quittance_channel::{ForwardSource, HtlcSource, NewHtlc, ReceivedHtlc, ReceivedOnion, Removal};
+use quittance_journal::mark;
 use quittance_onion::{ChannelUpdateBytes, Failure, Forward, Payload};
 use quittance_payments::failure;
 use quittance_payments::forward::{self, Forwarding};
@@ -26,6 +27,7 @@ impl ChannelManager {
         let received = &self.channels[&id].state().commitments.received[&htlc];
         let terms = received.terms;
         let Some(next) = self.channel_named(wanted.short_channel_id) else {
+            mark!("forward: no such channel");
             self.refuse(id, htlc, &Failure::UnknownNextPeer, turn);
             return;
         };
@@ -53,28 +55,20 @@ impl ChannelManager {
             source: HtlcSource::Forward(source),
         };
         #[cfg(feature = "mutants")]
-        let new = NewHtlc {
-            amount: if quittance_journal::mutant::is_on(quittance_journal::mutant::Mutant::FeeNotTaken) {
-                terms.amount
-            } else {
-                new.amount
-            },
-            cltv_expiry: if quittance_journal::mutant::is_on(quittance_journal::mutant::Mutant::ForwardExpiryKept) {
-                terms.cltv_expiry
-            } else {
-                new.cltv_expiry
-            },
-            ..new
-        };
+        let new = mutated(new, &terms);
         let downstream_id = self.channels[&next].state().commitments.next_htlc_id.local;
         match self.channels[&next].decide_offer(new, &self.channel_context(turn)) {
             Ok(decision) => {
+                mark!("forward: sent on");
                 self.forwards.insert((id, htlc), (next, downstream_id));
                 self.waiting.remove(&(id, htlc));
                 self.adopt(next, decision, turn);
             }
-            Err(_) if self.waiting.contains_key(&(id, htlc)) && !self.is_connected(next) => {}
+            Err(_) if self.waiting.contains_key(&(id, htlc)) && !self.is_connected(next) => {
+                mark!("forward: waits for its next peer");
+            }
             Err(_) => {
+                mark!("forward: refused by the next channel");
                 self.refuse(
                     id,
                     htlc,
@@ -115,6 +109,7 @@ impl ChannelManager {
             }
         }
         for (id, htlc) in overdue {
+            mark!("forward: waited too long");
             self.waiting.remove(&(id, htlc));
             self.refuse(
                 id,
@@ -179,11 +174,13 @@ impl ChannelManager {
             if received.preimage.is_some() {
                 return;
             }
+            mark!("forward: claimed from a closed channel");
             let decision = upstream.decide_preimage_known(source.htlc, preimage);
             self.adopt_if_any(source.channel, decision, turn);
             self.forwarded(id, source, paid_on, turn);
             return;
         }
+        mark!("forward: claimed upstream");
         let attribution = self.attribution(source.channel, received, None, turn);
         self.remove(
             source.channel,
@@ -226,6 +223,7 @@ impl ChannelManager {
         if quittance_journal::mutant::is_on(quittance_journal::mutant::Mutant::ForwardForgotten) {
             return;
         }
+        mark!("forward: failed upstream");
         self.remove(source.channel, source.htlc, removal, turn);
     }
 
@@ -262,5 +260,24 @@ impl ChannelManager {
         if !decision.steps.is_empty() {
             self.adopt(id, decision, turn);
         }
+    }
+}
+
+/// A forward as known bugs make it.
+#[cfg(feature = "mutants")]
+fn mutated(new: NewHtlc, terms: &quittance_channel::HtlcTerms) -> NewHtlc {
+    use quittance_journal::mutant::{Mutant, is_on};
+    NewHtlc {
+        amount: if is_on(Mutant::FeeNotTaken) {
+            terms.amount
+        } else {
+            new.amount
+        },
+        cltv_expiry: if is_on(Mutant::ForwardExpiryKept) {
+            terms.cltv_expiry
+        } else {
+            new.cltv_expiry
+        },
+        ..new
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use quittance_channel::{ClaimedPart, DecidedClaim, HtlcTerms, ReceivedHtlc, ReceivedOnion, Removal, Side};
+use quittance_journal::mark;
 use quittance_onion::{
     ChannelUpdateBytes, Failure, IncomingHtlc, OnionPacket, Payload, PayloadRecords, Peeled, Receive, judge_payload,
 };
@@ -46,6 +47,7 @@ impl ChannelManager {
             ReceivedOnion::Peeled { .. } => match judged(received) {
                 Err(failure) => self.refuse(id, htlc, &failure, turn),
                 Ok(_) if self.is_too_much_dust(id, turn) => {
+                    mark!("receive: too much dust");
                     self.refuse(
                         id,
                         htlc,
@@ -116,6 +118,7 @@ impl ChannelManager {
         let received = &self.channels[&id].state().commitments.received[&htlc];
         let hash = received.terms.payment_hash;
         if let Err(failure) = self.check_part(&received.terms, payload, turn) {
+            mark!("receive: a part is not what was asked for");
             self.refuse(id, htlc, &failure, turn);
             return;
         }
@@ -191,6 +194,7 @@ impl ChannelManager {
         let parts = self.held_parts(&hash);
         let in_time = parts.iter().all(|part| part.blocks_left >= CLAIM_MARGIN);
         if complete(&parts).is_none() || !in_time {
+            mark!("receive: nothing to claim, or too late");
             return Response::NothingHeld(hash);
         }
         match self.claim(hash, preimage, parts, turn) {
@@ -204,6 +208,7 @@ impl ChannelManager {
         if self.held_parts(&hash).is_empty() {
             return Response::NothingHeld(hash);
         }
+        mark!("receive: refused by the user");
         self.fail_held(hash, turn, |terms, tip| Failure::IncorrectOrUnknownPaymentDetails {
             htlc: terms.amount,
             height: tip,
@@ -220,6 +225,7 @@ impl ChannelManager {
         turn: &mut Turn<'_>,
     ) -> Option<MilliSatoshi> {
         let total = MilliSatoshi::checked_sum(parts.iter().map(|part| part.part.amount))?;
+        mark!("receive: claimed");
         let event = self.events.number(turn);
         let parts: Vec<_> = parts.into_iter().map(|part| part.part).collect();
         let claim = DecidedClaim {
@@ -300,6 +306,7 @@ impl ChannelManager {
             let parts = self.held_parts(&hash);
             let oldest = parts.iter().map(|part| part.received_at_ms).min();
             if complete(&parts).is_none() && oldest.is_some_and(|oldest| oldest < deadline) {
+                mark!("receive: the other parts did not come");
                 self.fail_held(hash, turn, |_, _| Failure::MppTimeout);
             }
         }
@@ -314,6 +321,7 @@ impl ChannelManager {
                 .iter()
                 .any(|part| part.blocks_left < CLAIM_MARGIN)
             {
+                mark!("receive: a held payment expires");
                 self.fail_held(hash, turn, |terms, tip| Failure::IncorrectOrUnknownPaymentDetails {
                     htlc: terms.amount,
                     height: tip,

@@ -1,6 +1,7 @@
 //! Answers to peers that break the protocol, and to errors that they send (BOLT 1, BOLT 2).
 
 use quittance_channel::{Answer, ForceCloseReason, Violation};
+use quittance_journal::mark;
 use quittance_primitives::{ChannelId, NodeId};
 use quittance_wire::{ErrorMessage, Message, Warning};
 
@@ -20,6 +21,7 @@ impl ChannelManager {
         match violation.answer() {
             Answer::Warn => self.send(peer, Outgoing::Message(Box::new(warning.into())), turn),
             Answer::WarnAndDisconnect => {
+                mark!("misbehaviour: the connection is closed");
                 self.send(peer, Outgoing::Message(Box::new(warning.into())), turn);
                 let reason = DisconnectReason::PeerMisbehaved(id, text);
                 if let Some(connected) = self.peers.get(&peer) {
@@ -32,6 +34,7 @@ impl ChannelManager {
                 self.disconnect(&peer);
             }
             Answer::FailChannel => {
+                mark!("misbehaviour: the channel fails");
                 let error = ErrorMessage {
                     channel_id: id,
                     data: text.clone().into_bytes(),
@@ -72,6 +75,7 @@ impl ChannelManager {
             .filter(|(id, channel)| channel.state().facts.peer == *peer && meant(id));
         let failed: Vec<_> = theirs.map(|(id, _)| *id).collect();
         for id in failed {
+            mark!("misbehaviour: the peer fails a channel");
             self.force_close(id, ForceCloseReason::PeerFailed(text.clone()), turn);
         }
     }

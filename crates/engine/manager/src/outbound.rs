@@ -8,7 +8,7 @@
 use quittance_channel::{
     ColdOrigin, ColdOutcome, HtlcSource, NewHtlc, Outcome, PaymentFailureReason, PaymentPart, Report, ReportedEnd,
 };
-use quittance_journal::{ColdId, EventNumber, Key};
+use quittance_journal::{ColdId, EventNumber, Key, mark};
 use quittance_payments::failure::{self, ReadFailure};
 use quittance_payments::onion::{self, ForPayee};
 use quittance_payments::{FirstHop, Payment, PaymentKind, PaymentStatus, Retry, Route, RouteRequest};
@@ -213,15 +213,17 @@ impl ChannelManager {
             .expect("it was fulfilled just now");
         if offered.acknowledged {
             // The user has handled the payment's end already (seed rule 4).
+            mark!("payment: a part is fulfilled after the end was handled");
             return;
         }
         let payment_hash = offered.terms.payment_hash;
         let fee_paid = self.fees_on_their_way(id);
         let payment = self.payment_of(part, payment_hash);
         match payment.status {
-            PaymentStatus::Sent { .. } => {}
+            PaymentStatus::Sent { .. } => mark!("payment: a further part is fulfilled"),
             PaymentStatus::Failed { .. } => panic!("G1: a payment fails only when none of its HTLCs can be claimed"),
             PaymentStatus::Pending | PaymentStatus::Abandoned => {
+                mark!("payment: sent");
                 let amount = payment.amount;
                 let event = self.events.number(turn);
                 self.end_row(
@@ -254,6 +256,7 @@ impl ChannelManager {
             .offered_htlc(htlc)
             .expect("it failed just now");
         if offered.acknowledged {
+            mark!("payment: a part fails after the end was handled");
             return;
         }
         let outcome = offered.outcome.clone().expect("it failed just now");
@@ -262,14 +265,19 @@ impl ChannelManager {
         let payment = self.payment_of(part, payment_hash);
         payment.retry.avoid.extend(read.avoid);
         if payment.status.is_final() {
+            mark!("payment: a part fails after the end");
             return;
         }
         turn.payments.insert(id);
         let reason = match self.try_again(id, part.delivers, &read, turn) {
-            Ok(()) => return,
+            Ok(()) => {
+                mark!("payment: a failed part is tried again");
+                return;
+            }
             Err(reason) => reason,
         };
         if self.is_alive(id) {
+            mark!("payment: a part failed, and others decide");
             // The payee cannot be paid in full any more; what is still on its way decides how the payment ends.
             self.payments.get_mut(&id).expect("it is here").retry.attempts_left = 0;
         } else {
@@ -286,13 +294,16 @@ impl ChannelManager {
     ) -> Result<(), PaymentFailureReason> {
         let payment = self.payments.get_mut(&id).expect("it is here");
         if payment.status == PaymentStatus::Abandoned {
+            mark!("payment: abandoned, and not tried again");
             return Err(PaymentFailureReason::Abandoned);
         }
         if read.is_final {
+            mark!("payment: refused by its payee");
             payment.retry.attempts_left = 0;
             return Err(PaymentFailureReason::RejectedByPayee);
         }
         if payment.kind.is_none() {
+            mark!("payment: what another attempt needs is lost");
             return Err(PaymentFailureReason::RecordsLost);
         }
         payment.retry.attempts_left = payment
@@ -321,6 +332,7 @@ impl ChannelManager {
             !self.is_alive(id),
             "G1: a payment fails only when none of its HTLCs can be claimed"
         );
+        mark!("payment: failed");
         let event = self.events.number(turn);
         let payment_hash = self.payments[&id].payment_hash;
         let failed = Event::PaymentFailed {

@@ -149,6 +149,10 @@ impl ChainView {
 
     /// Forgets what stood at `height` and above.
     pub(crate) fn cut(&mut self, height: BlockHeight) {
+        #[cfg(feature = "mutants")]
+        if quittance_journal::mutant::is_on(quittance_journal::mutant::Mutant::ReorgForgotten) {
+            return;
+        }
         self.closing.take_if(|closing| closing.height >= height);
         self.spends.retain(|_, spend| spend.height < height);
     }

@@ -2,6 +2,7 @@
 
 use bitcoin::Sequence;
 use quittance_channel::{ChannelState, HtlcSource, Removal, Side};
+use quittance_journal::mark;
 use quittance_primitives::{BlockCount, BlockHeight, HtlcId, PaymentHash, PaymentPreimage};
 use quittance_transactions::{ClaimInput, CommitmentOutput, Htlc, OutputRole, RevokedCommitment};
 
@@ -95,6 +96,12 @@ fn claim(state: &ChannelState, commitment: &OnChainCommitment, output: &Output) 
                     ClaimReason::SecondStage(side, htlc.id),
                     None,
                 ),
+                #[cfg(feature = "mutants")]
+                Side::Remote
+                    if quittance_journal::mutant::is_on(quittance_journal::mutant::Mutant::SecondStageUnpunished) =>
+                {
+                    return None;
+                }
                 Side::Remote => (
                     penalty(commitment, output)?,
                     ClaimReason::PenaltySecondStage(side, htlc.id),
@@ -109,6 +116,11 @@ fn claim(state: &ChannelState, commitment: &OnChainCommitment, output: &Output) 
 fn htlc_claim(state: &ChannelState, commitment: &OnChainCommitment, output: &Output, htlc: &Htlc) -> Option<Claim> {
     let side = offered_by(commitment.owner, htlc);
     if commitment.secret.is_some() {
+        #[cfg(feature = "mutants")]
+        if quittance_journal::mutant::is_on(quittance_journal::mutant::Mutant::PenaltyMissesHtlc) {
+            return None;
+        }
+        mark!("monitor: an HTLC of a revoked commitment is taken");
         let reason = ClaimReason::PenaltyHtlc(side, htlc.id);
         let deadline = Some(delay_end(commitment, output));
         return Some(Claim::new(
@@ -134,8 +146,14 @@ fn htlc_claim(state: &ChannelState, commitment: &OnChainCommitment, output: &Out
     };
     let expiry = BlockHeight(htlc.cltv_expiry.0);
     let (reason, deadline) = match side {
-        Side::Local => (ClaimReason::Timeout(htlc.id), timeout_deadline(state, htlc.id, expiry)),
-        Side::Remote => (ClaimReason::Preimage(htlc.id), expiry),
+        Side::Local => {
+            mark!("monitor: an HTLC of ours is taken back");
+            (ClaimReason::Timeout(htlc.id), timeout_deadline(state, htlc.id, expiry))
+        }
+        Side::Remote => {
+            mark!("monitor: an HTLC of the peer's is claimed");
+            (ClaimReason::Preimage(htlc.id), expiry)
+        }
     };
     Some(Claim::new(input, reason, output.height, Some(deadline)))
 }
@@ -144,8 +162,11 @@ fn htlc_claim(state: &ChannelState, commitment: &OnChainCommitment, output: &Out
 pub(crate) fn preimage(state: &ChannelState, id: HtlcId, hash: &PaymentHash) -> Option<PaymentPreimage> {
     let htlc = state.commitments.received.get(&id);
     let known = htlc.and_then(|htlc| {
-        htlc.preimage
-            .or_else(|| htlc.removal.as_ref().and_then(Removal::preimage))
+        let late = htlc.preimage;
+        #[cfg(feature = "mutants")]
+        let late =
+            late.filter(|_| !quittance_journal::mutant::is_on(quittance_journal::mutant::Mutant::LatePreimageIgnored));
+        late.or_else(|| htlc.removal.as_ref().and_then(Removal::preimage))
     });
     let decided = || {
         let part = |claim: &&quittance_channel::UnreleasedClaim| {

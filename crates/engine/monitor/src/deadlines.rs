@@ -28,6 +28,10 @@ fn deadlines(state: &ChannelState) -> impl Iterator<Item = (BlockHeight, HtlcId)
     });
     let received = state.commitments.received.values();
     let fulfilled = received.filter(|htlc| {
+        #[cfg(feature = "mutants")]
+        if quittance_journal::mutant::is_on(quittance_journal::mutant::Mutant::ClaimDeadlineIgnored) {
+            return false;
+        }
         let is_fulfilled = htlc.removal.as_ref().and_then(Removal::preimage).is_some() || htlc.preimage.is_some();
         is_fulfilled && is_committed(htlc.state)
     });

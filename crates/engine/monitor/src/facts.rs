@@ -3,6 +3,7 @@
 
 use bitcoin::Txid;
 use quittance_channel::{ChannelState, OnChain, Outcome, Phase, Side};
+use quittance_journal::mark;
 use quittance_primitives::{BlockHeight, HtlcId};
 
 use crate::closing::OnChainCommitment;
@@ -49,29 +50,65 @@ pub(crate) fn facts(state: &ChannelState, view: &ChainView, commitment: &OnChain
     if !is_complete {
         return facts;
     }
-    let outputs = outputs(view, commitment, closing.height);
-    let find = |offered: Side, id: HtlcId| {
-        outputs.iter().find(|output| match output.purpose {
-            Purpose::Htlc(htlc) => htlc.id == id && offered_by(commitment.owner, &htlc) == offered,
+    let chain = Decided {
+        outputs: outputs(view, commitment, closing.height),
+        commitment,
+        closed_at: closing.height,
+        tip: view.tip.height,
+    };
+    facts.extend(of_offered(state, &chain));
+    facts.extend(of_received(state, &chain));
+    facts
+}
+
+/// What the chain made of the commitment's outputs.
+struct Decided<'a> {
+    outputs: Vec<Output>,
+    commitment: &'a OnChainCommitment,
+    closed_at: BlockHeight,
+    tip: BlockHeight,
+}
+
+impl Decided<'_> {
+    /// The output of an HTLC, if it has one.
+    fn output_of(&self, offered: Side, id: HtlcId) -> Option<&Output> {
+        self.outputs.iter().find(|output| match output.purpose {
+            Purpose::Htlc(htlc) => htlc.id == id && offered_by(self.commitment.owner, &htlc) == offered,
             Purpose::Delayed | Purpose::AtOnce | Purpose::Anchor(_) | Purpose::SecondStage(_) => false,
         })
-    };
-    let tip = view.tip.height;
+    }
+}
+
+fn of_offered(state: &ChannelState, chain: &Decided<'_>) -> Vec<Fact> {
+    let mut facts = Vec::new();
+    let (commitment, tip) = (chain.commitment, chain.tip);
     for (id, htlc) in &state.commitments.offered {
-        let end = End::of(find(Side::Local, *id), &htlc.terms.payment_hash, closing.height, tip);
+        let end = End::of(
+            chain.output_of(Side::Local, *id),
+            &htlc.terms.payment_hash,
+            chain.closed_at,
+            tip,
+        );
         let known = htlc.outcome.is_some();
         match end {
             End::Open => {}
-            End::Fulfilled { .. } | End::Failed if known => {}
-            End::Fulfilled { preimage, .. } => facts.push(Fact::Resolved {
-                id: *id,
-                outcome: Outcome::Fulfilled(preimage),
-            }),
-            End::Failed if cannot_tell(commitment) => {}
-            End::Failed => facts.push(Fact::Resolved {
-                id: *id,
-                outcome: Outcome::FailedOnChain,
-            }),
+            End::Fulfilled { .. } if known => mark!("monitor: a known preimage is shown on chain"),
+            End::Failed if known => mark!("monitor: an HTLC with an outcome ends otherwise on chain"),
+            End::Fulfilled { preimage, .. } => {
+                mark!("monitor: a preimage is shown on chain");
+                facts.push(Fact::Resolved {
+                    id: *id,
+                    outcome: Outcome::Fulfilled(preimage),
+                });
+            }
+            End::Failed if cannot_tell(commitment) => mark!("monitor: a missing HTLC proves nothing"),
+            End::Failed => {
+                mark!("monitor: an HTLC of ours failed on chain");
+                facts.push(Fact::Resolved {
+                    id: *id,
+                    outcome: Outcome::FailedOnChain,
+                });
+            }
         }
         let is_final = match end {
             End::Open => false,
@@ -85,14 +122,20 @@ pub(crate) fn facts(state: &ChannelState, view: &ChainView, commitment: &OnChain
             });
         }
     }
+    facts
+}
+
+fn of_received(state: &ChannelState, chain: &Decided<'_>) -> Vec<Fact> {
+    let mut facts = Vec::new();
+    let tip = chain.tip;
     for (id, htlc) in &state.commitments.received {
-        let output = find(Side::Remote, *id);
+        let output = chain.output_of(Side::Remote, *id);
         let spent = match output {
             Some(output) => output.spend.as_ref().is_some_and(|spend| is_buried(spend.height, tip)),
-            None => is_buried(closing.height, tip),
+            None => is_buried(chain.closed_at, tip),
         };
         // The peer may never take back what it offered. Long after the expiry nobody waits for it any more.
-        let expired = BlockHeight(htlc.terms.cltv_expiry.0).max(closing.height);
+        let expired = BlockHeight(htlc.terms.cltv_expiry.0).max(chain.closed_at);
         if (spent || expired.depth_at(tip) > FORGET_DEPTH) && htlc.on_chain == OnChain::Open {
             facts.push(Fact::Buried {
                 offered_by: Side::Remote,
@@ -121,6 +164,10 @@ impl End {
         tip: BlockHeight,
     ) -> Self {
         let Some(output) = output else {
+            #[cfg(feature = "mutants")]
+            if quittance_journal::mutant::is_on(quittance_journal::mutant::Mutant::MissingFailsAtOnce) {
+                return Self::Failed;
+            }
             // Seed rule 7: missing from the confirmed commitment, which is buried.
             return if is_buried(closed_at, tip) {
                 Self::Failed
@@ -132,7 +179,11 @@ impl End {
             return Self::Open;
         };
         let buried = is_buried(spend.height, tip);
-        match spend.preimage_of(hash) {
+        let shown = spend.preimage_of(hash);
+        #[cfg(feature = "mutants")]
+        let shown = shown
+            .filter(|_| !quittance_journal::mutant::is_on(quittance_journal::mutant::Mutant::PreimageOnChainIgnored));
+        match shown {
             Some(preimage) => Self::Fulfilled { preimage, buried },
             None if buried => Self::Failed,
             None => Self::Open,
@@ -151,10 +202,16 @@ fn of_the_channel(state: &ChannelState, commitment: &OnChainCommitment, txid: Tx
         Phase::ForceClosed(_) | Phase::FellBehind | Phase::Abandoned(_) => false,
     };
     match commitment.closing {
-        Closing::StateLost(_) => (state.phase != Phase::FellBehind).then_some(Fact::FellBehind),
+        Closing::StateLost(_) => {
+            mark!("monitor: closed by a commitment that we know nothing of");
+            (state.phase != Phase::FellBehind).then_some(Fact::FellBehind)
+        }
         Closing::Ours(_) | Closing::Peers(..) | Closing::Revoked(_) | Closing::Unknown => {
             is_open.then_some(Fact::CommitmentConfirmed(txid))
         }
-        Closing::Mutual => None,
+        Closing::Mutual => {
+            mark!("monitor: closed by agreement");
+            None
+        }
     }
 }

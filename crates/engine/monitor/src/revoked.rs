@@ -38,6 +38,10 @@ impl RevokedHtlcs {
         let untrimmed =
             htlcs.filter(|htlc| !is_trimmed(format, htlc.direction, contents.feerate, dust_limit, htlc.amount));
         let htlcs: Vec<_> = untrimmed.map(|htlc| RevokedHtlc(*htlc)).collect();
+        #[cfg(feature = "mutants")]
+        if quittance_journal::mutant::is_on(quittance_journal::mutant::Mutant::RevokedHtlcsNotKept) {
+            return None;
+        }
         (!htlcs.is_empty()).then_some(Self {
             number: contents.number,
             htlcs,

@@ -5,6 +5,7 @@
 //! function in its group's file, and a line in [`ALL`].
 
 mod close;
+mod deadlines;
 mod ev;
 mod fw;
 mod in_;
@@ -14,6 +15,7 @@ mod open;
 mod parts;
 mod rb;
 mod re;
+mod reorgs;
 mod st;
 mod stage;
 
@@ -72,6 +74,7 @@ scenarios! {
     "OP-14" oc missing_htlc_fails_only_when_the_close_is_buried,
     "OP-15" op failed_fsync_at_the_fulfil_lets_nothing_out,
     "OP-16" op crash_during_recovery_changes_nothing,
+    "OP-17" parts mpp_payment_with_one_part_fulfilled_is_sent,
     "OP-18" parts mpp_retry_after_a_crash_never_sends_more_than_owed,
     "FW-01" fw downstream_fulfil_is_claimed_upstream_at_every_crash_point,
     "FW-02" fw finished_downstream_dance_keeps_the_preimage_until_upstream_is_done,
@@ -84,6 +87,9 @@ scenarios! {
     "FW-09" oc forward_missing_on_chain_is_failed_when_buried_unless_fulfilled,
     "FW-10" fw forward_into_its_own_channel_does_not_wait_for_itself,
     "FW-11" fw hanging_disk_holds_back_every_channel_and_loses_nothing,
+    "FW-12" deadlines preimage_reaches_a_closed_upstream_channel,
+    "FW-13" deadlines node_down_until_the_deadline_claims_first,
+    "FW-14" reorgs upstream_is_not_failed_while_downstream_is_open_on_chain,
     "FW-15" parts two_forwards_with_one_hash_keep_their_own_fate,
     "IN-01" in_ claim_not_yet_durable_releases_no_preimage,
     "IN-02" in_ durable_claim_is_carried_out_whatever_is_lost,
@@ -91,8 +97,10 @@ scenarios! {
     "IN-04" in_ claimable_payment_is_offered_again_only_while_claimable,
     "IN-05" in_ held_invoice_stays_held_over_restarts,
     "IN-06" in_ settle_and_cancel_exclude_each_other,
+    "IN-07" deadlines held_payment_at_its_deadline_is_failed_or_claimed_in_time,
     "IN-08" parts mpp_claim_is_all_or_nothing_at_every_crash_point,
     "IN-09" parts finished_part_keeps_the_preimage_for_the_slow_one,
+    "IN-10" parts part_on_a_closed_channel_is_claimed_on_chain,
     "IN-11" parts incomplete_payment_times_out_whole,
     "IN-12" parts many_parts_on_one_channel_do_not_wait_for_each_other,
     "EV-01" ev unhandled_event_comes_again_with_the_same_number_and_content,
@@ -131,14 +139,23 @@ scenarios! {
     "OC-04" oc fulfilled_htlc_missing_on_chain_is_paid,
     "OC-05" oc upstream_is_claimed_though_its_channel_closed,
     "OC-06" oc silent_downstream_is_closed_in_time,
+    "OC-07" deadlines upstream_is_not_failed_to_save_a_channel,
     "OC-08" oc cheater_is_punished_after_any_crash,
+    "OC-09" reorgs second_stage_cheat_is_punished,
     "OC-10" oc locked_claims_resume_after_restart,
+    "OC-11" deadlines fee_bump_goes_on_where_it_stood,
+    "OC-12" deadlines late_preimages_join_running_claims,
+    "OC-13" reorgs equal_htlcs_are_told_apart,
+    "OC-14" reorgs preimage_outlives_a_reorg,
+    "OC-15" reorgs reorg_swaps_the_commitment,
     "OC-16" oc same_blocks_twice_change_nothing,
+    "OC-17" deadlines closed_channel_is_kept_until_its_last_duty,
     "ST-01" st unsynced_batches_let_nothing_out,
     "ST-02" st durable_steps_release_what_they_owe,
     "ST-03" st torn_last_batch_is_dropped_whole,
     "ST-04" st failed_fsync_is_not_retried_into_success,
     "ST-05" st full_disk_stops_and_resumes,
+    "ST-06" reorgs full_disk_does_not_save_a_cheater,
     "ST-07" st damaged_record_is_named_not_skipped,
     "ST-08" st read_error_is_not_absence,
     "ST-09" st recovery_survives_its_own_crashes,
@@ -151,6 +168,8 @@ scenarios! {
     "RB-03" rb rebuilt_payment_keeps_its_id,
     "RB-04" rb lost_rows_do_not_forward_twice,
     "RB-05" rb undecided_receive_survives_lost_rows,
+    "RB-06" parts decided_claim_is_finished_from_the_logs,
+    "RB-07" parts parts_are_gathered_before_they_are_judged,
     "RB-08" rb rebuilt_node_equals_the_live_one,
     "RB-09" rb rows_ahead_of_the_log_are_refused,
     "RB-10" rb old_backup_never_broadcasts,

@@ -3,12 +3,13 @@
 use quittance_manager::{Command, Response};
 use quittance_payments::PaymentStatus;
 use quittance_primitives::{FeeratePerKw, MilliSatoshi};
+use quittance_store::memory::Keep;
 
 use super::stage::{
-    A, AMOUNT, B, C, ID, OTHER_ID, Word, claim, direct, ended_as, held_by_b, is_failed, is_paid_once, is_sent,
-    pay_direct, put_back, refuse, say, unhandled,
+    A, AMOUNT, B, C, ID, OTHER_ID, Word, claim, closes, direct, ended_as, held_by_b, is_failed, is_paid_once, is_sent,
+    pay_direct, put_back, refuse, say, settle_on_chain, unhandled,
 };
-use crate::{Arrives, ChannelSetup, Cut, Effort, Harm, Report, Schedule, World};
+use crate::{Arrives, ChannelSetup, Cut, Effort, Harm, Report, RowsAfterCrash, Schedule, World};
 
 pub(super) fn payment_fulfilled_then_manager_rows_stale_or_lost_is_still_sent(effort: Effort) -> Report {
     let mut world = unhandled(direct());
@@ -289,7 +290,23 @@ pub(super) fn crash_during_recovery_changes_nothing(effort: Effort) -> Report {
         world.conclude();
         is_failed(world);
     };
-    sent + Schedule::new(unhandled(world), &[A], script, end)
+    let failed = Schedule::new(unhandled(world), &[A], script, end)
         .with_starts_that_die(5)
-        .run(effort)
+        .run(effort);
+    // The payee claims on chain while the payer is down.
+    let (mut world, hold) = held_by_b();
+    closes(&mut world, A, B);
+    world.mine(1);
+    let script = |world: &mut World| {
+        world.crash(A, Keep::All, RowsAfterCrash::Behind(2));
+        claim(world, B, &hold);
+        world.mine(2);
+        world.start(A);
+    };
+    let end = |world: &mut World| {
+        settle_on_chain(world);
+        is_sent(world);
+    };
+    let claimed = Schedule::new(unhandled(world), &[A], script, end).with_starts_that_die(5);
+    sent + failed + claimed.run(effort)
 }

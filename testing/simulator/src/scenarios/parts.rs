@@ -7,7 +7,9 @@ use quittance_manager::{Command, Input};
 use quittance_primitives::{MilliSatoshi, PaymentHash, PaymentId};
 use quittance_store::memory::Keep;
 
-use super::stage::{A, AMOUNT, B, C, ID, OTHER_ID, Word, claim, ends_once, is_claimable, line, say, unhandled};
+use super::stage::{
+    A, AMOUNT, B, C, ID, OTHER_ID, Word, claim, closes, ends_once, is_claimable, line, say, settle_on_chain, unhandled,
+};
 use crate::{ChannelSetup, Effort, End, Hold, NodeIndex, Part, Report, RowsAfterCrash, Schedule, World};
 
 const D: NodeIndex = 3;
@@ -285,4 +287,145 @@ pub(super) fn mpp_retry_after_a_crash_never_sends_more_than_owed(effort: Effort)
         ends_once(world);
     };
     Schedule::new(world, &[A], script, end).run(effort)
+}
+
+pub(super) fn part_on_a_closed_channel_is_claimed_on_chain(effort: Effort) -> Report {
+    let reports = [true, false].map(|closes_first| {
+        let (world, hold, total) = three_peers();
+        let script = |world: &mut World| {
+            if closes_first {
+                closes(world, C, B);
+                world.mine(1);
+            } else {
+                world.disconnect(C, B);
+            }
+            claim(world, B, &hold);
+            world.settle();
+            closes(world, C, B);
+            world.mine(3);
+        };
+        let end = |world: &mut World| {
+            claim(world, B, &hold);
+            settle_on_chain(world);
+            all_sent(world, &[A, C, D]);
+            claimed_in_full(world, &hold.preimage.hash(), total);
+        };
+        Schedule::new(world, &[B], script, end).run(effort)
+    });
+    reports.into_iter().sum()
+}
+
+pub(super) fn decided_claim_is_finished_from_the_logs(effort: Effort) -> Report {
+    let (mut world, hold, total) = three_peers();
+    for peer in [A, C, D] {
+        world.disconnect(peer, B);
+    }
+    claim(&mut world, B, &hold);
+    closes(&mut world, C, B);
+    let script = |world: &mut World| {
+        world.mine(1);
+        world.start(B);
+        world.connect(A, B);
+        world.settle();
+        world.mine(2);
+        world.connect(D, B);
+        world.settle();
+    };
+    let end = |world: &mut World| {
+        settle_on_chain(world);
+        all_sent(world, &[A, C, D]);
+        claimed_in_full(world, &hold.preimage.hash(), total);
+    };
+    let schedule = Schedule::new(unhandled(world), &[B], script, end).with_starts_that_die(3);
+    schedule.only(|plan| plan.rows == RowsAfterCrash::Lost).run(effort)
+}
+
+/// A pays C through B in so many parts, each over a channel of its own; the last one does not fit into the channel behind B, and C is content
+/// with the others. Channels of A's with C change the order in which A's channels with B are read.
+fn overpaid(parts: u64, other_channels: usize) -> (World, Hold) {
+    const SHARE: u64 = 2_000_000_000;
+    let mut world = World::new(3, 1);
+    let with_c = ChannelSetup {
+        pushed: MilliSatoshi(9_000_000_000),
+        ..ChannelSetup::default()
+    };
+    for _ in 0..other_channels {
+        world.open_channel(A, C, &with_c);
+    }
+    for _ in 0..parts {
+        let setup = ChannelSetup {
+            pushed: MilliSatoshi(10_000_000_000 - SHARE - 160_000_000),
+            ..ChannelSetup::default()
+        };
+        world.open_channel(A, B, &setup);
+    }
+    let behind = ChannelSetup {
+        pushed: MilliSatoshi(10_000_000_000 - (parts - 1) * SHARE - SHARE / 2),
+        ..ChannelSetup::default()
+    };
+    world.open_channel(B, C, &behind);
+    let total = MilliSatoshi((parts - 1) * 1_400_000_000);
+    let hold = world.hold_invoice(C, total);
+    let amount = MilliSatoshi((parts - 1) * SHARE + 1_500_000_000);
+    let hint = world.hint(B, C);
+    world.pay_part(A, C, ID, &hold.invoice, Part { amount, total }, vec![vec![hint]]);
+    world.settle();
+    let sent = world.nodes[A].sent.iter().filter(|name| **name == "update_add_htlc");
+    assert_eq!(sent.count() as u64, parts, "as many parts as channels");
+    let failed = world.nodes[B].sent.iter().filter(|name| **name == "update_fail_htlc");
+    assert_eq!(failed.count(), 1, "one part failed");
+    assert!(is_claimable(&world, C), "the others are enough");
+    if let Some(made) = world.requested.get_mut(&ID) {
+        made.payment.amount = total;
+    }
+    (world, hold)
+}
+
+/// One of A's channels with B that still has an HTLC.
+fn channel_with_htlc(world: &World) -> quittance_primitives::ChannelId {
+    let process = world.nodes[A].process.as_ref().expect("it runs");
+    let mut states = process.manager.channels().map(quittance_channel::Channel::state);
+    let busy = states.find(|state| !state.commitments.offered.is_empty());
+    busy.expect("a part is pending").facts.channel_id
+}
+
+/// One part fulfilled, one failed, one or two pending, one of them on a closed channel; then all of it ends.
+fn gathered(parts: u64, effort: Effort) -> Report {
+    let reports = [0, 1, 2].map(|other_channels| {
+        let (mut world, hold) = overpaid(parts, other_channels);
+        world.checker.closable = true;
+        let closed = channel_with_htlc(&world);
+        world.command(A, Command::ForceClose(closed));
+        world.settle();
+        let script = |world: &mut World| {
+            // One fulfilment reaches A, and no more.
+            claim(world, C, &hold);
+            if world.settle_until(B, A, "update_fulfill_htlc") {
+                world.deliver(B, A);
+            }
+            world.disconnect(A, B);
+            world.crash(A, Keep::All, RowsAfterCrash::Lost);
+            world.start(A);
+            world.mine(1);
+            world.start(A);
+        };
+        let end = |world: &mut World| {
+            settle_on_chain(world);
+            let end = world.checker.end_of(A, ID);
+            assert!(
+                matches!(end, Some(End::Sent { .. })),
+                "sent, whatever the order: {end:?}"
+            );
+        };
+        Schedule::new(unhandled(world), &[A], script, end).run(effort)
+    });
+    reports.into_iter().sum()
+}
+
+pub(super) fn mpp_payment_with_one_part_fulfilled_is_sent(effort: Effort) -> Report {
+    gathered(3, effort)
+}
+
+pub(super) fn parts_are_gathered_before_they_are_judged(effort: Effort) -> Report {
+    gathered(4, effort)
 }

@@ -10,8 +10,8 @@ use quittance_store::memory::Keep;
 
 use super::re::goes_on_with_c;
 use super::stage::{
-    A, AMOUNT, B, C, ID, OTHER_ID, Word, claim, direct, ended_as, ends_once, held_by_c, is_claimable, is_paid_once,
-    is_sent, line, pay_direct, pay_through, put_back, unhandled,
+    A, AMOUNT, B, C, ID, OTHER_ID, Word, claim, closes, direct, ended_as, ends_once, held_by_c, is_claimable,
+    is_paid_once, is_sent, line, pay_direct, pay_through, put_back, settle_on_chain, unhandled,
 };
 use crate::{Effort, Report, RowsAfterCrash, Schedule, World};
 
@@ -22,8 +22,18 @@ pub(super) fn lost_rows_never_turn_paid_into_failed(effort: Effort) -> Report {
         pay_direct(world, &invoice);
         world.settle();
     };
-    let schedule = Schedule::new(world, &[A], script, is_paid_once);
-    schedule.only(|plan| plan.rows == RowsAfterCrash::Lost).run(effort)
+    let lives_on = Schedule::new(world.clone(), &[A], script, is_paid_once);
+    let lives_on = lives_on.only(|plan| plan.rows == RowsAfterCrash::Lost).run(effort);
+    let is_closed = |world: &mut World| {
+        closes(world, B, A);
+        settle_on_chain(world);
+        let is_claimed = world.checker.claimed(&invoice.payment_hash).is_some();
+        if is_claimed || world.checker.end_of(A, ID).is_some() {
+            ended_as(world, if is_claimed { Word::Claim } else { Word::Refuse });
+        }
+    };
+    let closed = Schedule::new(world, &[A], script, is_closed);
+    lives_on + closed.only(|plan| plan.rows == RowsAfterCrash::Lost).run(effort)
 }
 
 pub(super) fn stale_rows_are_corrected_from_the_log(effort: Effort) -> Report {
@@ -106,8 +116,28 @@ pub(super) fn lost_rows_do_not_forward_twice(effort: Effort) -> Report {
             "sent on once"
         );
     };
-    let schedule = Schedule::new(world, &[B], script, end);
-    schedule.only(|plan| plan.rows == RowsAfterCrash::Lost).run(effort)
+    let open = Schedule::new(world.clone(), &[B], script, end);
+    let open = open.only(|plan| plan.rows == RowsAfterCrash::Lost).run(effort);
+    // The downstream channel closes while C's claim is on its way, and while nobody has claimed.
+    let closed = [true, false].map(|is_claimed| {
+        let (world, hold) = held_by_c();
+        let script = |world: &mut World| {
+            if is_claimed {
+                claim(world, C, &hold);
+                world.settle_until(C, B, "commitment_signed");
+            }
+            world.disconnect(B, C);
+            closes(world, C, B);
+            world.mine(3);
+        };
+        let end = |world: &mut World| {
+            settle_on_chain(world);
+            ended_as(world, if is_claimed { Word::Claim } else { Word::Refuse });
+        };
+        let schedule = Schedule::new(world, &[B], script, end);
+        schedule.only(|plan| plan.rows == RowsAfterCrash::Lost).run(effort)
+    });
+    open + closed.into_iter().sum()
 }
 
 pub(super) fn undecided_receive_survives_lost_rows(effort: Effort) -> Report {

@@ -67,6 +67,8 @@ pub(super) fn signed_commitment_is_repeated_unchanged(effort: Effort) -> Report 
             world.command(A, Command::SetFeerate(channel, FeeratePerKw(1_500)));
             pay_direct(world, &second);
             world.settle_until(B, A, "revoke_and_ack");
+            // More is wanted while the commitment is on its way: it belongs to the next one.
+            world.command(A, Command::SetFeerate(channel, FeeratePerKw(1_800)));
             world.cut = Some(cut(from, to, message, arrives));
             world.settle();
             world.start(A);

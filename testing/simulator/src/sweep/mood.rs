@@ -27,9 +27,18 @@ pub(super) struct Mood {
     pub(super) plan: u64,
     pub(super) clock: u64,
     pub(super) garbage: u64,
+    pub(super) block: u64,
+    pub(super) close: u64,
+    pub(super) reorg: u64,
+    pub(super) fee: u64,
 }
 
 impl Mood {
+    /// Whether channels may be closed in this run.
+    pub(super) const fn closes(&self) -> bool {
+        self.close > 0
+    }
+
     fn draw(random: &mut Random, recipe: &Recipe, shape: &'static str) -> Self {
         // Drawn even where it is left out, so that the rest of the run stays as it is.
         let mut weight = |kind: Option<Kind>, weight: u64| {
@@ -50,6 +59,10 @@ impl Mood {
             plan: weight(Some(Kind::Points), 4) * 2,
             clock: weight(Some(Kind::Clocks), 3),
             garbage: weight(Some(Kind::Garbage), 4),
+            block: weight(Some(Kind::Blocks), 4),
+            close: weight(Some(Kind::Closes), 6).saturating_sub(3),
+            reorg: weight(Some(Kind::Reorgs), 3),
+            fee: weight(Some(Kind::Fees), 3),
         }
     }
 }
@@ -91,6 +104,7 @@ impl Sweep {
             }
         }
         let mood = Mood::draw(&mut random, &recipe, shape);
+        world.checker.closable = mood.closes();
         for node in &mut world.nodes {
             node.syncs_wait = random.chance(30) && recipe.has(Kind::Syncs);
             node.user.handles_at_once = random.chance(50) || !recipe.has(Kind::Users);

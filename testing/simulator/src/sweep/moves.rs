@@ -2,9 +2,12 @@
 
 use std::collections::VecDeque;
 
+use quittance_channel::CloseRequest;
 use quittance_manager::{Command, Input};
+use quittance_monitor::FeeEstimates;
 use quittance_payments::HintHop;
 use quittance_primitives::{FeeratePerKw, MilliSatoshi, PaymentId};
+use quittance_regtest::MineOptions;
 use quittance_store::memory::{Fault, Keep};
 
 use super::{Kind, Sweep};
@@ -12,6 +15,14 @@ use crate::{CrashPlan, Garbage, Harm, NodeIndex, RowsAfterCrash};
 
 /// How far a clock may be wrong.
 pub(super) const CLOCK_JUMP_MAX_MS: u64 = 2 * 3_600_000;
+
+/// So many msat are in no commitment too little for an output of their own, at the feerates of these worlds.
+const NEVER_TRIMMED: u64 = 20_000_000;
+/// Blocks that are found while things fail: fewer than a node may be away in without missing a deadline (A2), and in runs without closes so
+/// few that no deadline comes near.
+const BLOCKS_MAX: u64 = 10;
+/// The deepest reorganisation: less than what is called buried.
+const REORG_MAX: u64 = 4;
 
 /// What happens to a node.
 type Action = fn(&mut Sweep, NodeIndex);
@@ -47,7 +58,7 @@ impl Sweep {
         let waits = self.world.nodes[node].syncs_wait;
         // What is not yet safe is in the greatest danger.
         let danger = if waits { 2 } else { 1 };
-        let actions: [(u64, Action); 12] = [
+        let actions: [(u64, Action); 16] = [
             (mood.pay, Self::pay),
             (if waits { 12 } else { 0 }, |sweep, node| sweep.world.sync(node)),
             (mood.crash * danger, Self::die),
@@ -55,11 +66,15 @@ impl Sweep {
             (12, Self::connect_all),
             (mood.handle, Self::handle),
             (4, Self::decide_hold),
-            (2, Self::command),
+            (4, Self::command),
             (mood.plan, Self::plan),
             (2, Self::pass_time),
             (mood.clock, Self::set_clock),
             (mood.garbage, Self::send_garbage),
+            (mood.block, |sweep, _| sweep.find_block()),
+            (mood.close, Self::close),
+            (mood.reorg, |sweep, _| sweep.replace_blocks()),
+            (mood.fee, Self::change_fees),
         ];
         let mut drawn = self.random.below(actions.iter().map(|(weight, _)| weight).sum());
         for (weight, action) in actions {
@@ -76,12 +91,14 @@ impl Sweep {
         let Some(way) = self.way(payer, payee) else { return };
         let amount = match self.random.below(5) {
             4 => self.amount_in_parts(payer, payee),
-            0 => 1 + self.random.below(400_000),
+            0 if !self.mood.closes() => 1 + self.random.below(400_000),
             1 => 1_000_000 + self.random.below(100_000_000),
             2 => 1_000_000 + self.random.below(3_000_000_000),
             _ => 1_000_000_000 + self.random.below(9_000_000_000),
         };
-        let amount = MilliSatoshi(amount);
+        // What is trimmed from a commitment may be lost with its channel (A3), and nothing else may.
+        let least = if self.mood.closes() { NEVER_TRIMMED } else { 1 };
+        let amount = MilliSatoshi(amount.max(least));
         let invoice = if self.random.chance(self.mood.hold) {
             let hold = self.world.hold_invoice(payee, amount);
             self.holds.push((payee, hold));
@@ -105,7 +122,8 @@ impl Sweep {
             .map(|channel| channel.sendable().0)
             .collect();
         let (all, most): (u64, u64) = (sendable.iter().sum(), sendable.iter().copied().max().unwrap_or(0));
-        most + 1 + self.random.below((all - most).max(1))
+        let rest = 1 + self.random.below((all - most).max(1));
+        most + rest.max(if self.mood.closes() { NEVER_TRIMMED } else { 1 })
     }
 
     /// Hints from the payer's first peers to the payee: one for each channel of the last hop.
@@ -304,5 +322,64 @@ impl Sweep {
             self.figures.garbage += 1;
         }
         debug_assert!(self.recipe.has(Kind::Garbage), "its weight is zero otherwise");
+    }
+
+    fn find_block(&mut self) {
+        if self.figures.blocks < BLOCKS_MAX {
+            self.figures.blocks += 1;
+            let options = self.miner(1);
+            self.world.find_blocks(&options);
+        }
+    }
+
+    /// Most miners take what pays, and some take nothing.
+    fn miner(&mut self, blocks: u32) -> MineOptions {
+        if self.random.chance(25) {
+            MineOptions::empty(blocks)
+        } else {
+            MineOptions::blocks(blocks)
+        }
+    }
+
+    /// The last blocks are replaced by one more, and what was in them may be lost.
+    fn replace_blocks(&mut self) {
+        let deepest = self.figures.blocks.min(REORG_MAX);
+        if deepest == 0 || self.figures.blocks >= BLOCKS_MAX {
+            return;
+        }
+        self.figures.blocks += 1;
+        self.figures.reorgs += 1;
+        let depth = u32::try_from(1 + self.random.below(deepest)).expect("small");
+        let options = self.miner(depth + 1);
+        self.world.replace_blocks(depth, &options);
+        if self.random.chance(30) {
+            self.world.forget_mempool();
+        }
+    }
+
+    /// A user closes a channel, by agreement or by commitment.
+    fn close(&mut self, node: NodeIndex) {
+        let process = self.world.nodes[node].process.iter();
+        let channels = process.flat_map(|process| process.manager.channels());
+        let channels: Vec<_> = channels.map(|channel| channel.state().facts.channel_id).collect();
+        if channels.is_empty() {
+            return;
+        }
+        let channel = channels[self.pick(channels.len())];
+        let command = if self.random.chance(60) {
+            Command::ForceClose(channel)
+        } else {
+            let request = CloseRequest {
+                script: None,
+                feerate: None,
+            };
+            Command::CloseChannel(channel, request)
+        };
+        self.world.command(node, command);
+    }
+
+    fn change_fees(&mut self, node: NodeIndex) {
+        let feerate = 300 + u32::try_from(self.random.below(2_500)).expect("small");
+        self.world.nodes[node].fees = FeeEstimates::flat(FeeratePerKw(feerate));
     }
 }

@@ -65,6 +65,14 @@ kinds! {
     Holds "holds",
     /// Users take their time to handle events.
     Users "users",
+    /// Blocks are found, full, empty or late.
+    Blocks "blocks",
+    /// Users close channels, by agreement or by commitment.
+    Closes "closes",
+    /// Blocks are replaced.
+    Reorgs "reorgs",
+    /// What a node thinks of fees changes.
+    Fees "fees",
 }
 
 impl Recipe {

@@ -93,11 +93,19 @@ impl World {
     /// # Panics
     /// When the options ask for an invalid block.
     pub fn mine_with(&mut self, options: &MineOptions) {
+        self.find_blocks(options);
+        self.settle();
+    }
+
+    /// Blocks are found as `options` say, and everyone reads them, while what is on its way stays there.
+    ///
+    /// # Panics
+    /// When the options ask for an invalid block.
+    pub fn find_blocks(&mut self, options: &MineOptions) {
         self.chain.chain.mine(options).expect("the block is valid");
         self.note_preimages(self.tip());
         self.tell_block();
         self.follow_all();
-        self.settle();
     }
 
     fn tell_block(&mut self) {
@@ -117,6 +125,15 @@ impl World {
     /// # Panics
     /// When the options ask for an invalid block.
     pub fn reorg(&mut self, depth: u32, options: &MineOptions) {
+        self.replace_blocks(depth, options);
+        self.settle();
+    }
+
+    /// As [`Self::reorg`], while what is on its way stays there.
+    ///
+    /// # Panics
+    /// When the options ask for an invalid block.
+    pub fn replace_blocks(&mut self, depth: u32, options: &MineOptions) {
         self.chain
             .chain
             .reorg(BlockCount(depth), options)
@@ -124,7 +141,6 @@ impl World {
         self.note_preimages(self.tip().saturating_sub(BlockCount(depth + options.blocks.0)));
         self.tell(|world| format!("the last {depth} blocks are replaced; the tip is {}", world.tip().0));
         self.follow_all();
-        self.settle();
     }
 
     /// Every mempool forgets what is in it.

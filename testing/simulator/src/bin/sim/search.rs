@@ -95,8 +95,12 @@ fn print(sum: &Sum, taken: Duration) {
         figures.simulated_seconds / 3_600,
     );
     println!(
-        "faults: {} deaths planned or at once, {} processes died, {} of them lost rows, {} wires cut, {} pieces of garbage",
+        "faults: {} deaths planned or at once, {} processes died and started, {} of them lost rows, {} wires cut, {} pieces of garbage",
         figures.crashes, figures.restores, figures.rebuilds, figures.cuts, figures.garbage,
+    );
+    println!(
+        "chain: {} blocks among the faults, {} reorganisations, {} commitments broadcast",
+        figures.blocks, figures.reorgs, figures.closes,
     );
     println!(
         "payments: {} sent, {} failed, {} never began; runs that broke something: {broken}",
