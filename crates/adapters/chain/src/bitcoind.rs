@@ -207,9 +207,14 @@ impl ChainSource for Bitcoind {
         };
         let header = Answer::of("getblockheader", &header);
         let optional = |name| header.optional(name).map(|hash| hash.block_hash()).transpose();
+        let height = header.field("height")?.u32()?;
+        // -1 for a block outside of the best chain, 1 for its tip.
+        let confirmations = header.field("confirmations")?.integer()?;
+        let above = u32::try_from(confirmations.saturating_sub(1)).unwrap_or(0);
         Ok(Some(KnownHeader {
-            height: BlockHeight(header.field("height")?.u32()?),
-            is_active: header.field("confirmations")?.integer()? >= 0,
+            height: BlockHeight(height),
+            is_active: confirmations >= 0,
+            best: BlockHeight(height.saturating_add(above)),
             previous: optional("previousblockhash")?,
             next: optional("nextblockhash")?,
             work: header.field("chainwork")?.work()?,

@@ -32,6 +32,8 @@ pub struct ConnectedBlock {
     pub previous: BlockHash,
     /// Its time stamp, in seconds since 1970.
     pub time: u32,
+    /// The height of the best chain's tip when the block was asked for: this block's, or more while older blocks are caught up with.
+    pub best: BlockHeight,
     /// All its transactions, each with its index in the block.
     pub transactions: Vec<(u32, Transaction)>,
 }
@@ -119,11 +121,11 @@ impl<S: ChainSource> Follower<S> {
         }
         match header.next {
             None => Ok(None),
-            Some(next) => self.connect(next).map(Some),
+            Some(next) => self.connect(next, header.best).map(Some),
         }
     }
 
-    fn connect(&mut self, hash: BlockHash) -> Result<ChainUpdate, ChainError> {
+    fn connect(&mut self, hash: BlockHash, best: BlockHeight) -> Result<ChainUpdate, ChainError> {
         let block = self.source.block(&hash)?;
         check_block(&block, &hash)?;
         if block.header.prev_blockhash != self.tip.hash {
@@ -139,6 +141,7 @@ impl<S: ChainSource> Follower<S> {
             hash,
             previous: self.tip.hash,
             time: block.header.time,
+            best: best.max(height),
             transactions: (0..).zip(block.txdata).collect(),
         };
         self.tip = Tip { height, hash };

@@ -45,6 +45,8 @@ pub struct KnownHeader {
     pub height: BlockHeight,
     /// Whether it belongs to the best chain.
     pub is_active: bool,
+    /// The height of the best chain's tip, if it belongs to it; otherwise its own.
+    pub best: BlockHeight,
     /// The block before it; none before the first.
     pub previous: Option<BlockHash>,
     /// The best chain's block after it.
