@@ -120,9 +120,11 @@ impl LocalSigner {
     /// The message that a released effect stands for, signed or with the secret that is now due. `None` for an effect that is no message.
     pub fn complete(&self, outgoing: Outgoing) -> Option<Message> {
         let sign = |template: &CommitmentToSign| {
-            self.channel(template.signer_keys_id)
-                .keys
-                .countersign(&template.build())
+            let keys = self.channel(template.signer_keys_id).keys;
+            let CommitmentToSign { terms, contents, .. } = template;
+            let (broadcaster, point) = (contents.broadcaster, contents.per_commitment_point);
+            let derive = |htlc_outputs| keys.keys_of_theirs(terms, broadcaster, point, htlc_outputs);
+            keys.countersign(&template.build_with_keys(derive))
         };
         match outgoing {
             Outgoing::Message(message) => Some(*message),

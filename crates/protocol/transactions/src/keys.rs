@@ -72,12 +72,25 @@ impl CommitmentKeys {
         per_commitment_point: PublicKey,
         htlc_outputs: HtlcOutputs,
     ) -> Self {
+        let basepoint = &terms.side(broadcaster.other()).keys.revocation_basepoint;
+        let revocation = derive_revocation_public_key(basepoint, &per_commitment_point);
+        Self::with_revocation(terms, broadcaster, per_commitment_point, htlc_outputs, revocation)
+    }
+
+    /// The same, from a `revocationpubkey` that is known.
+    pub(crate) fn with_revocation(
+        terms: &ChannelTerms,
+        broadcaster: Role,
+        per_commitment_point: PublicKey,
+        htlc_outputs: HtlcOutputs,
+        revocation: PublicKey,
+    ) -> Self {
         let point = &per_commitment_point;
         let own = &terms.side(broadcaster).keys;
         let other = &terms.side(broadcaster.other()).keys;
         Self {
             per_commitment_point,
-            revocation: derive_revocation_public_key(&other.revocation_basepoint, point),
+            revocation,
             broadcaster_delayed: derive_public_key(&own.delayed_payment_basepoint, point),
             htlc: match htlc_outputs {
                 HtlcOutputs::None => None,

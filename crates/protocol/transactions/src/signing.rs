@@ -11,8 +11,8 @@ use secp256k1::{Message, PublicKey, SECP256K1, Scalar, SecretKey, ecdsa};
 
 use crate::keys::{NEVER_DEGENERATE, key_tweak};
 use crate::{
-    ChannelPublicKeys, ClaimInput, ClaimTransaction, ClosingTransaction, CommitmentSignatures, CommitmentTransaction,
-    KeyPath,
+    ChannelPublicKeys, ChannelTerms, ClaimInput, ClaimTransaction, ClosingTransaction, CommitmentKeys,
+    CommitmentSignatures, CommitmentTransaction, HtlcOutputs, KeyPath, Role,
 };
 
 /// The private keys behind one side's [`ChannelPublicKeys`]. They are not shown by `Debug` and are erased on drop.
@@ -41,6 +41,26 @@ impl ChannelSecretKeys {
             delayed_payment_basepoint: public(&self.delayed_payment_basepoint),
             htlc_basepoint: public(&self.htlc_basepoint),
         }
+    }
+
+    /// The keys of the other side's commitment: what [`CommitmentKeys::derive`] gives, by one multiplication less, since we know what is
+    /// behind our own `revocation_basepoint`.
+    pub fn keys_of_theirs(
+        &self,
+        terms: &ChannelTerms,
+        broadcaster: Role,
+        per_commitment_point: PublicKey,
+        htlc_outputs: HtlcOutputs,
+    ) -> CommitmentKeys {
+        let basepoint = &terms.side(broadcaster.other()).keys.revocation_basepoint;
+        let point = &per_commitment_point;
+        let base_part = self.revocation_basepoint.mul_tweak(&key_tweak(basepoint, point));
+        let commitment_part = point.mul_tweak(SECP256K1, &key_tweak(point, basepoint));
+        let revocation = commitment_part
+            .expect(NEVER_DEGENERATE)
+            .add_exp_tweak(SECP256K1, &Scalar::from(base_part.expect(NEVER_DEGENERATE)))
+            .expect(NEVER_DEGENERATE);
+        CommitmentKeys::with_revocation(terms, broadcaster, per_commitment_point, htlc_outputs, revocation)
     }
 
     /// Signs the other side's commitment as its countersignatory: what `commitment_signed` carries (BOLT 2).

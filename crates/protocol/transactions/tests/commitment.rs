@@ -7,8 +7,8 @@ use channel::{Channel, FORMATS, FUNDING, htlc};
 use quittance_primitives::{CommitmentNumber, FeeratePerKw, MilliSatoshi};
 use quittance_transactions::funding::{self, WrongFunding};
 use quittance_transactions::{
-    CommitmentContents, CommitmentFormat, CommitmentTransaction, HtlcDirection, InvalidSignatures, ObscuringFactor,
-    OpenerCannotAfford, OutputRole, Party, RevokedCommitment, Role, WrongSecret,
+    CommitmentContents, CommitmentFormat, CommitmentKeys, CommitmentTransaction, HtlcDirection, HtlcOutputs,
+    InvalidSignatures, ObscuringFactor, OpenerCannotAfford, OutputRole, Party, RevokedCommitment, Role, WrongSecret,
 };
 
 /// The opener's balance, all else being the accepter's.
@@ -256,4 +256,21 @@ fn the_feerate_has_no_effect_where_commitments_pay_no_fee() {
     let before = channel.commitment(&contents).txid();
     contents.feerate = FeeratePerKw(50_000);
     assert_eq!(channel.commitment(&contents).txid(), before);
+}
+
+#[test]
+fn the_signer_derives_the_same_keys_of_the_other_sides_commitment() {
+    let channel = Channel::new(CommitmentFormat::Anchors);
+    for broadcaster in [Role::Opener, Role::Accepter] {
+        for number in [0, 7, 300] {
+            let point = Channel::seed(broadcaster).point(CommitmentNumber(number));
+            for htlc_outputs in [HtlcOutputs::None, HtlcOutputs::Some] {
+                let signer = channel.secrets(broadcaster.other());
+                assert_eq!(
+                    signer.keys_of_theirs(&channel.terms, broadcaster, point, htlc_outputs),
+                    CommitmentKeys::derive(&channel.terms, broadcaster, point, htlc_outputs)
+                );
+            }
+        }
+    }
 }
