@@ -131,6 +131,15 @@ impl World {
         wallet.sign(keys.sign_claims(&funded))
     }
 
+    /// `who` decides to claim an HTLC on a channel that is open, and its peer never hears of it.
+    pub fn learn_off_chain(&mut self, who: Who, id: HtlcId) {
+        let preimage = self.preimage(who, id);
+        self.pair
+            .end(who)
+            .remove(id, crate::pair::fulfilled(preimage))
+            .expect("the HTLC is there");
+    }
+
     /// The number that the preimage of an HTLC which `who` was offered is made of, in these tests.
     pub fn preimage(&mut self, who: Who, id: HtlcId) -> u8 {
         let hash = self.pair.end(who).channel.state().commitments.received[&id]
@@ -204,6 +213,15 @@ impl World {
         &self.replicas[index(who)]
     }
 
+    /// What a replica of `who`'s log does while the node is down: it reads the log as far as it goes, and the chain, and broadcasts with the
+    /// keys that it was given. Nothing of what it learns reaches the log.
+    pub fn watch_over(&mut self, who: Who) {
+        let place = index(who);
+        self.replicas[place].fold(&self.pair.end(who).log);
+        self.replicas[place].follow(&self.chain);
+        self.broadcast_all(who);
+    }
+
     fn act_for(&mut self, who: Who) {
         let place = index(who);
         if self.restarts == Restarts::EveryBlock {
@@ -223,6 +241,11 @@ impl World {
             folded, self.replicas[place].state,
             "a replica of the log is the channel"
         );
+        self.broadcast_all(who);
+    }
+
+    fn broadcast_all(&mut self, who: Who) {
+        let place = index(who);
         let destination = self.wallets[place].destination.clone();
         let context = FeeContext {
             estimates: self.estimates,

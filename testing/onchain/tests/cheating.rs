@@ -225,3 +225,66 @@ fn the_largest_commitment_that_there_can_be_is_punished_in_full() {
     assert_eq!(world.refused, []);
     assert_eq!(world.gross(Who::Alice), old.value_without_anchors());
 }
+
+/// `QUITTANCE_COMMITMENTS_AGO` sets how long ago: 100,000 take minutes.
+#[test]
+fn a_full_commitment_of_long_ago_is_punished_in_full() {
+    let ago = std::env::var("QUITTANCE_COMMITMENTS_AGO")
+        .ok()
+        .and_then(|value| value.parse().ok())
+        .unwrap_or(60_u32);
+    let mut world = World::new(&Setup {
+        pushed: MilliSatoshi(5_000_000_000),
+        ..setup(CommitmentFormat::Anchors)
+    });
+    let dance = |world: &mut World| {
+        for _ in 0..2 {
+            world.pair.alice.commit();
+            world.pair.settle();
+            world.pair.bob.commit();
+            world.pair.settle();
+        }
+    };
+    world.pair.alice.set_auto_commit(false);
+    world.pair.bob.set_auto_commit(false);
+    for _ in 0..483 {
+        for who in Who::BOTH {
+            world.offer(who, MilliSatoshi(5_000_000), 1, 100);
+        }
+    }
+    dance(&mut world);
+    dance(&mut world);
+    let old = RevokedCommitment::held_by(&mut world, Who::Bob);
+    assert_eq!(old.commitment.htlc_outputs().len(), 966);
+    for id in (0..483).map(quittance_primitives::HtlcId) {
+        for who in Who::BOTH {
+            world.pair.end(who).remove(id, fulfilled(1)).expect("it is there");
+        }
+    }
+    dance(&mut world);
+    dance(&mut world);
+    let before = world.pair.alice.channel.state().to_checkpoint().len();
+    for round in 0..ago / 2 {
+        // Each round revokes a commitment of each side's, and the next one takes the change back.
+        let feerate = quittance_primitives::FeeratePerKw(1_001 - round % 2);
+        world.pair.alice.set_fee(feerate).expect("it can be paid");
+        dance(&mut world);
+    }
+    world.down.push(Who::Bob);
+    let options = MineOptions::empty(1).including([old.transaction.clone()]);
+    world.chain.mine(&options).expect("it was signed");
+    let started = std::time::Instant::now();
+    world.act();
+    let replica = world.replica(Who::Alice);
+    let cold: usize = replica.cold.values().map(Vec::len).sum();
+    let state = replica.state.to_checkpoint().len();
+    println!(
+        "966 HTLCs, {ago} commitments ago: found and punished in {:?}; all cold records {cold} bytes; the channel's state {state} bytes",
+        started.elapsed()
+    );
+    // Numbers get longer, and secrets are kept by 49 of them at most.
+    assert!(state < before + 49 * 50, "history does not weigh: {before} bytes then, {state} now");
+    world.run(3);
+    assert_eq!(world.refused, []);
+    assert_eq!(world.gross(Who::Alice), old.value_without_anchors());
+}
