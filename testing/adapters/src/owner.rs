@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use bitcoin::Transaction;
 use quittance_chain::{Bitcoind, ChainUpdate, Follower, Tip};
 use quittance_wallet::{NewBlock, ReservePolicy, Seed, StoredSeed, Wallet, WalletError};
 use tempfile::TempDir;
@@ -37,6 +38,10 @@ impl Owner {
 
     fn at(world: &mut World, folder: TempDir, seed: StoredSeed) -> Self {
         let wallet = open(&folder, &seed).expect("the files are whole");
+        Self::with(world, wallet, folder, seed)
+    }
+
+    fn with(world: &mut World, wallet: Wallet, folder: TempDir, seed: StoredSeed) -> Self {
         let follower = Follower::new(world.bitcoind(), wallet.remembered()).expect("a wallet has a tip");
         let mut owner = Self {
             wallet,
@@ -94,6 +99,32 @@ impl Owner {
                 birthday: self.seed.birthday,
             },
         )
+    }
+
+    /// The same, and a channel's log still holds a funding transaction: the wallet is told of it before it has read a block.
+    #[must_use]
+    pub fn restore_with(self, world: &mut World, funding: &Transaction) -> Self {
+        let folder = tempfile::tempdir().expect("there is room for a folder");
+        let mut wallet = open(&folder, &self.seed).expect("the files are whole");
+        wallet.keep_funding(funding).expect("nothing else spends its coins");
+        Self::with(world, wallet, folder, self.seed)
+    }
+
+    /// One bit in the middle of a file is not what it was.
+    pub fn damage(&self, file: &str) {
+        let path = self.folder.path().join(file);
+        let mut bytes = std::fs::read(&path).expect("the file is there");
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        std::fs::write(&path, bytes).expect("the file can be written");
+    }
+
+    /// Tries to open the wallet once more, beside the one that is open.
+    ///
+    /// # Errors
+    /// When its files cannot be used.
+    pub fn opened_again(&self) -> Result<Wallet, WalletError> {
+        open(&self.folder, &self.seed)
     }
 
     /// The last block that the wallet took in.

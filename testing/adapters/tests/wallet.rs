@@ -344,7 +344,8 @@ stories! {
         owner = owner.crash_without(world, "wallet-promises");
         owner.wallet.keep_funding(&funding).unwrap();
         owner.wallet.keep_funding(&funding).unwrap();
-        assert_eq!(owner.wallet.unconfirmed(), std::slice::from_ref(&funding));
+        assert_eq!(owner.wallet.unconfirmed_fundings(), [funding.compute_txid()].into());
+        assert_eq!(owner.wallet.unconfirmed(), [], "it leaves when its channels say so, not before");
         assert!(owner.wallet.fund_channels(&[channel_output(20_000)], FEERATE).is_err(), "the coin is taken");
 
         owner = owner.crash_without(world, "wallet-promises");
@@ -352,6 +353,29 @@ stories! {
         let twice = owner.wallet.keep_funding(&funding).unwrap_err();
         let (first, second) = (other.compute_txid(), funding.compute_txid());
         assert!(matches!(twice, WalletError::PromisedTwice { first: a, second: b, .. } if (a, b) == (first, second)), "{twice}");
+    }
+
+    fn a_funding_transaction_holds_its_coins_before_they_are_found_again(world) {
+        let mut owner = owner_of(world, &[100_000]);
+        // What is left is too little for change: nothing in the transaction tells that it is the wallet's, until its coin is known.
+        let funding = owner.wallet.fund_channels(&[channel_output(99_400)], FEERATE).unwrap();
+        assert_eq!(funding.output.len(), 1);
+        owner = owner.restore_with(world, &funding);
+        assert_eq!(owner.wallet.balance(), Balance::default());
+        assert_eq!(owner.wallet.unconfirmed_fundings(), [funding.compute_txid()].into());
+    }
+
+    fn a_damaged_history_is_read_again_and_damaged_promises_are_an_error(world) {
+        let mut owner = owner_of(world, &[100_000]);
+        owner.wallet.flush().unwrap();
+        owner.damage("wallet-history");
+        let begun_again = owner.opened_again().unwrap();
+        assert_eq!((begun_again.balance(), begun_again.tip().height.0), (Balance::default(), 0), "at the birthday");
+        owner = owner.crash(world);
+        assert_eq!(owner.wallet.balance(), confirmed(100_000));
+        owner.damage("wallet-promises");
+        let refused = owner.opened_again().unwrap_err();
+        assert!(matches!(&refused, WalletError::File(quittance_wallet::FileError::Damaged { .. })), "{refused}");
     }
 
     fn a_reward_can_be_spent_when_it_is_mature(world) {

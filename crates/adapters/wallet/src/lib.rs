@@ -14,7 +14,8 @@
 //!   from one of `remembered` on;
 //! - for a channel to open: `fund_channels`, and `abandon` if it does not; for [`FeeRequest`](quittance_monitor::FeeRequest)s: `fund_fees`,
 //!   the signer's `sign_claims`, `sign_coins`;
-//! - after each block: `unconfirmed` is to be offered to the network again; at the tip and at the end: `flush`.
+//! - after each block: `unconfirmed` is to be offered to the network again; at the tip and at the end: `flush`. After a start, each of
+//!   `unconfirmed_fundings` that no channel knows goes to `abandon`.
 //!
 //! ```
 //! use bitcoin::{Amount, Network, OutPoint, Transaction, TxIn, TxOut, absolute, transaction};

@@ -43,14 +43,20 @@ pub(crate) fn build(descriptors: &[String; 2], network: Network, history: &Histo
             .insert((anchor(confirmed.height, hash, confirmed.time), *txid));
     }
     apply(&mut wallet, chain, tx_update);
-    let mut own: Vec<_> = promises.transactions.values().collect();
-    own.sort_by_key(|transaction| transaction.order);
-    wallet.apply_unconfirmed_txs(own.into_iter().map(|own| (own.transaction.clone(), own.order)));
+    remember_own(&mut wallet, promises);
     let sweep = promises.sweep_index.into_iter();
     for index in sweep.chain(promises.claims.values().map(|claim| claim.change_index)) {
         wallet.mark_used(KeychainKind::Internal, index);
     }
     wallet
+}
+
+/// Tells of our own transactions. To be told again when coins have come to light: a transaction that spends none of those that are
+/// known, and pays us nothing, is not taken in.
+pub(crate) fn remember_own(wallet: &mut Wallet, promises: &Promises) {
+    let own = promises.transactions.values();
+    wallet.apply_unconfirmed_txs(own.map(|own| (own.transaction.clone(), own.order)));
+    let _ = wallet.take_staged();
 }
 
 /// Adds a block on top, with what of it concerns the wallet.

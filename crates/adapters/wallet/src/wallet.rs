@@ -196,10 +196,14 @@ impl Wallet {
             &confirmed,
         );
         self.history.blocks.insert(height, block.hash.to_byte_array());
+        let is_concerned = !relevant.is_empty();
         for confirmed in relevant {
             self.history
                 .transactions
                 .insert(confirmed.transaction.compute_txid(), confirmed);
+        }
+        if is_concerned {
+            view::remember_own(&mut self.view, &self.promises);
         }
         let settled = self.settle_promises(block);
         self.note_revealed(settled)?;
@@ -335,13 +339,23 @@ impl Wallet {
         all
     }
 
+    /// Those of [`Self::unconfirmed`] that fund channels: they may be broadcast only when their channels say so, and one that no
+    /// channel knows after a start is to be given up by [`Self::abandon`].
+    pub fn unconfirmed_fundings(&self) -> BTreeSet<Txid> {
+        let own = self.promises.transactions.iter();
+        own.filter(|(txid, own)| own.purpose == crate::records::Purpose::Funding && self.is_waiting(txid))
+            .map(|(txid, _)| *txid)
+            .collect()
+    }
+
     /// Transactions of ours that wait for a block, oldest first, to be offered to the network again after each block.
+    /// Not those that fund channels: they leave when their channels say so.
     pub fn unconfirmed(&self) -> Vec<Transaction> {
         let mut waiting: Vec<_> = self
             .promises
             .transactions
             .iter()
-            .filter(|(txid, _)| self.is_waiting(txid))
+            .filter(|(txid, own)| own.purpose != crate::records::Purpose::Funding && self.is_waiting(txid))
             .map(|(_, own)| own)
             .collect();
         waiting.sort_by_key(|own| own.order);
