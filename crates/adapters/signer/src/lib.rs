@@ -15,6 +15,7 @@
 #![forbid(unsafe_code)]
 
 mod enforce;
+mod node_key;
 
 use bitcoin::hashes::{Hash, HashEngine, Hmac, HmacEngine, sha256};
 use quittance_channel::opening::NewChannelKeys;
@@ -155,7 +156,8 @@ impl LocalSigner {
         }
     }
 
-    fn peel(&self, add: &UpdateAddHtlc) -> ReceivedOnion {
+    /// Peels the onion of an HTLC that a peer offers.
+    pub fn peel(&self, add: &UpdateAddHtlc) -> ReceivedOnion {
         let packet = OnionPacket::from_payment(&add.onion_routing_packet);
         let malformed = |failure: &Failure| ReceivedOnion::Malformed {
             failure_code: failure.code().0,
