@@ -9,7 +9,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::repository::{Verdict, cache, cargo, cargo_apart, finish, root};
-use crate::{fuzz, scenarios, sim, tidy, vectors};
+use crate::{e2e, fuzz, scenarios, sim, tidy, vectors};
 
 /// Options of `cargo xtask ci`.
 #[derive(clap::Args)]
@@ -32,7 +32,7 @@ enum Outcome {
     Skipped(String),
 }
 
-const CHECKS: [Check; 12] = [
+const CHECKS: [Check; 13] = [
     Check {
         name: "fmt",
         budget_minutes: 1,
@@ -77,6 +77,11 @@ const CHECKS: [Check; 12] = [
         name: "marks",
         budget_minutes: 4,
         run: || sim::run(&sim::Options::marks(90)).into(),
+    },
+    Check {
+        name: "e2e",
+        budget_minutes: 8,
+        run: || e2e::run(&e2e::Options::smoke()).into(),
     },
     Check {
         name: "deny",

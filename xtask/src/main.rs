@@ -8,6 +8,7 @@
 mod bench;
 mod bitcoind;
 mod ci;
+mod e2e;
 mod fuzz;
 mod repository;
 mod scenarios;
@@ -39,6 +40,8 @@ enum Command {
     Vectors,
     /// The path of a bitcoind for tests, built once if there is none.
     Bitcoind(bitcoind::Options),
+    /// Real processes over real sockets and stores, killed at random moments.
+    E2e(e2e::Options),
     /// A short run of every fuzz target.
     Fuzz(fuzz::Options),
     /// The rows of docs/SCENARIOS.md, each over its crash points.
@@ -54,6 +57,7 @@ fn main() -> ExitCode {
         Command::Tidy => tidy::run(),
         Command::Vectors => vectors::run(),
         Command::Bitcoind(options) => bitcoind::run(&options),
+        Command::E2e(options) => e2e::run(&options),
         Command::Fuzz(options) => fuzz::run(&options),
         Command::Scenarios(options) => scenarios::run(&options),
         Command::Sim(options) => sim::run(&options),

@@ -30,6 +30,12 @@ pub(crate) fn cargo(arguments: &[&str]) -> Command {
     command
 }
 
+/// A program of the workspace, as a debug build leaves it.
+pub(crate) fn built(name: &str) -> PathBuf {
+    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |folder| root().join(folder));
+    target.join("debug").join(name)
+}
+
 /// Cargo, in a workspace of its own below `testing/`. Its build lives in the cache folder: it is long, and its flags are others.
 pub(crate) fn cargo_apart(folder: &str, arguments: &[&str]) -> Command {
     let mut command = cargo(arguments);

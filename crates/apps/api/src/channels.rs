@@ -1,0 +1,174 @@
+//! Peers and channels.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::Hex;
+
+/// Connect to a peer, and keep the connection.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ConnectPeer {
+    /// The peer's id.
+    #[schema(value_type = String)]
+    pub id: Hex<33>,
+    /// `host:port`.
+    pub address: String,
+}
+
+/// A peer that is connected.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Peer {
+    /// Its id.
+    #[schema(value_type = String)]
+    pub id: Hex<33>,
+    /// Where it is, or called from.
+    pub address: String,
+    /// Whether it called us.
+    pub inbound: bool,
+    /// For how long it is connected.
+    pub connected_s: u64,
+}
+
+/// The peers that are connected.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PeerList {
+    /// By id.
+    pub peers: Vec<Peer>,
+}
+
+/// Open a channel.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OpenChannel {
+    /// To whom; it must be connected.
+    #[schema(value_type = String)]
+    pub peer: Hex<33>,
+    /// What the channel is to hold.
+    pub capacity_sat: u64,
+    /// What of it is given to the peer.
+    #[serde(default)]
+    pub push_msat: u64,
+    /// Whether it is to be announced.
+    #[serde(default)]
+    pub announce: bool,
+}
+
+/// A channel whose funding transaction is on its way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ChannelOpened {
+    /// Its id.
+    #[schema(value_type = String)]
+    pub id: Hex<32>,
+}
+
+/// How a channel is closed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Close {
+    /// By agreement with the peer.
+    #[default]
+    Mutual,
+    /// By our latest commitment: what is ours can be spent after a delay only.
+    Force,
+}
+
+/// Close a channel.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CloseChannel {
+    /// How.
+    #[serde(default)]
+    pub how: Close,
+    /// For a close by agreement, at what feerate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub feerate_sat_per_kw: Option<u32>,
+}
+
+/// Set the feerate of the commitments of a channel that we opened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SetFeerate {
+    /// The feerate.
+    pub feerate_sat_per_kw: u32,
+}
+
+/// A channel.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Channel {
+    /// Its id.
+    #[schema(value_type = String)]
+    pub id: Hex<32>,
+    /// The node at its other end.
+    #[schema(value_type = String)]
+    pub peer: Hex<33>,
+    /// opening, open, closing, force_closing, fell_behind or abandoned.
+    pub state: String,
+    /// Whether it can be used now.
+    pub connected: bool,
+    /// The funding output, `txid:index`.
+    pub funding: String,
+    /// Its place in the chain, once it has one.
+    pub short_channel_id: Option<String>,
+    /// What it holds.
+    pub capacity_sat: u64,
+    /// What is ours in it, HTLCs on their way left out.
+    pub ours_msat: u64,
+    /// What is the peer's in it, HTLCs on their way left out.
+    pub theirs_msat: u64,
+    /// What we can send now.
+    pub sendable_msat: u64,
+    /// HTLCs on their way.
+    pub htlcs: u64,
+    /// Whether we opened it.
+    pub opened_by_us: bool,
+    /// Whether it is to be announced.
+    pub announced: bool,
+    /// What we take for forwarding through it, flat.
+    pub fee_base_msat: u64,
+    /// What we take besides, in millionths of the amount.
+    pub fee_proportional_millionths: u32,
+    /// The last update of its log.
+    pub last_update: u64,
+}
+
+/// All channels.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ChannelList {
+    /// By id.
+    pub channels: Vec<Channel>,
+}
+
+impl From<quittance_node::Channel> for Channel {
+    fn from(channel: quittance_node::Channel) -> Self {
+        Self {
+            id: Hex(channel.id.0),
+            peer: Hex(channel.peer.0),
+            state: channel.stage.name().to_owned(),
+            connected: channel.is_connected,
+            funding: channel.funding.to_string(),
+            short_channel_id: channel.short_channel_id.map(|name| name.to_string()),
+            capacity_sat: channel.capacity.to_sat(),
+            ours_msat: channel.ours.0,
+            theirs_msat: channel.theirs.0,
+            sendable_msat: channel.sendable.0,
+            htlcs: channel.htlcs as u64,
+            opened_by_us: channel.is_ours,
+            announced: channel.is_announced,
+            fee_base_msat: channel.fee_base.0,
+            fee_proportional_millionths: channel.fee_proportional_millionths,
+            last_update: channel.last_update,
+        }
+    }
+}
+
+impl From<quittance_node::Peer> for Peer {
+    fn from(peer: quittance_node::Peer) -> Self {
+        Self {
+            id: Hex(peer.id.0),
+            address: peer.address.to_string(),
+            inbound: peer.is_inbound,
+            connected_s: peer.connected_for.as_secs(),
+        }
+    }
+}

@@ -1,0 +1,318 @@
+//! The one task that owns engine, gate and store. Inputs are handled one at a time, in the order in which they come; what they change is
+//! appended at once and made durable by the store's own thread, however many steps wait; what follows from them is done when it may.
+//!
+//! Invariants: nothing leaves but through the gate, and no caller is told anything, answers to questions included, before all that it
+//! rests on is durable. An input is taken only while the store has room. When the store fails everything ends (G10). Signatures are
+//! made after the release, on the connections' tasks, in the order of the messages. Start at [`Driver::run`].
+
+mod chain;
+mod effects;
+mod gossip;
+mod inputs;
+
+pub(crate) use gossip::Terms;
+pub(crate) use inputs::{PEER_VERSION, finished_payment};
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use quittance_chain::{Feerates, Tip};
+use quittance_channel::{ChannelLimits, InlineVerifier};
+use quittance_journal::{EventNumber, Gate, Generation, Lsn, Step, Store, StoreFailed};
+use quittance_manager::{ChannelManager, Command, Context, Effect, Input, RequestId, Response};
+use quittance_monitor::FeeEstimates;
+use quittance_net::{Network, Outbox, PeerAddress};
+use quittance_payments::DirectRouter;
+use quittance_primitives::{ChannelId, NodeId};
+use quittance_signer::LocalSigner;
+use quittance_store::embedded::EmbeddedStore;
+use tokio::sync::{mpsc, oneshot, watch};
+use tracing::{error, info};
+
+use crate::builder::EventHandling;
+use crate::chain::{ChainNews, ToBroadcast};
+use crate::error::{NodeError, StopReason};
+use crate::events::{Desk, Subscription};
+use crate::peers::{FromPeer, Sorter};
+use crate::views::{Figures, View};
+use crate::wallet::Wallet;
+
+/// A question to the engine's state: what it answers is sent by what it returns, once the state that it saw is durable.
+pub(crate) type Look = Box<dyn FnOnce(&View<'_>) -> Box<dyn FnOnce() + Send> + Send>;
+
+/// What callers want of the driver.
+pub(crate) enum Order {
+    /// A command for the engine.
+    Command(Box<Command>, oneshot::Sender<Response>),
+    /// The channel that comes of an opening, or why none does.
+    Opened(ChannelId, oneshot::Sender<Result<ChannelId, NodeError>>),
+    /// The wallet's answer for an opening.
+    Funded {
+        peer: NodeId,
+        temporary_channel_id: ChannelId,
+        funding: Result<Box<quittance_channel::opening::FundingTransaction>, NodeError>,
+    },
+    /// Events up to this one are handled.
+    Handled(EventNumber, oneshot::Sender<Result<(), NodeError>>),
+    /// Events are wanted.
+    Subscribe {
+        from: EventNumber,
+        answer: oneshot::Sender<Subscription>,
+    },
+    /// A question.
+    Look(Look),
+    /// Where a peer is: it will be called again after a restart.
+    Remember(NodeId, Vec<PeerAddress>),
+    /// A transaction of the wallet's, to be broadcast.
+    Broadcast(Box<bitcoin::Transaction>),
+    /// A peer is not called any more.
+    Forget(NodeId),
+    /// Stop in good order.
+    Stop,
+}
+
+impl std::fmt::Debug for Order {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Command(..) => "a command",
+            Self::Opened(..) => "a wait for an opening",
+            Self::Funded { .. } => "a funding",
+            Self::Handled(..) => "a confirmation",
+            Self::Subscribe { .. } => "a subscription",
+            Self::Look(_) => "a question",
+            Self::Remember(..) => "a peer to remember",
+            Self::Broadcast(_) => "a transaction",
+            Self::Forget(_) => "a peer to forget",
+            Self::Stop => "the end",
+        })
+    }
+}
+
+/// Where inputs come from.
+pub(crate) struct Inlets {
+    pub(crate) orders: mpsc::Receiver<Order>,
+    pub(crate) peers: mpsc::Receiver<FromPeer>,
+    pub(crate) chain: mpsc::Receiver<ChainNews>,
+    pub(crate) durable: watch::Receiver<()>,
+}
+
+/// Engine, gate and store, and what connects them to the world.
+pub(crate) struct Driver {
+    pub(crate) manager: ChannelManager,
+    pub(crate) gate: Gate<Effect>,
+    pub(crate) store: EmbeddedStore,
+    pub(crate) signer: Arc<LocalSigner>,
+    pub(crate) network: Network<Sorter>,
+    pub(crate) limits: ChannelLimits,
+    pub(crate) handling: EventHandling,
+    /// For what the driver tells itself later, for instance the wallet's answers.
+    pub(crate) orders: mpsc::Sender<Order>,
+    pub(crate) wallet: Arc<Mutex<Box<dyn Wallet>>>,
+    pub(crate) broadcasts: mpsc::Sender<ToBroadcast>,
+    pub(crate) chain_hash: bitcoin::constants::ChainHash,
+    pub(crate) feerates: watch::Sender<Option<Feerates>>,
+    /// What holds before the chain source gave estimates.
+    pub(crate) fallback_fees: FeeEstimates,
+    /// Where what is claimed on chain goes.
+    pub(crate) sweep_to: bitcoin::ScriptBuf,
+    /// The last common block, when blocks that the engine has read were taken back while the node was away.
+    pub(crate) rewound: Option<Tip>,
+    /// Told whenever an event was shown: for whoever waits for a payment's end.
+    pub(crate) progress: watch::Sender<u64>,
+    pub(crate) folder: PathBuf,
+    pub(crate) work: Work,
+}
+
+/// What is under way.
+#[derive(Default)]
+pub(crate) struct Work {
+    lines: BTreeMap<NodeId, Line>,
+    requests: BTreeMap<RequestId, oneshot::Sender<Response>>,
+    next_request: u64,
+    /// Confirmations that wait to be durable, in order.
+    confirmations: VecDeque<(EventNumber, oneshot::Sender<Result<(), NodeError>>)>,
+    /// Answers that wait for what they rest on.
+    answers: VecDeque<(Lsn, Box<dyn FnOnce() + Send>)>,
+    openings: BTreeMap<ChannelId, oneshot::Sender<Result<ChannelId, NodeError>>>,
+    /// By the channel that an opening will become, its temporary id.
+    funded: BTreeMap<ChannelId, ChannelId>,
+    desk: Option<Desk>,
+    gossip: Terms,
+    figures: Figures,
+    /// When the oldest batch that is not durable was appended.
+    appended_at: VecDeque<(Lsn, Instant)>,
+}
+
+/// A connection to a peer.
+struct Line {
+    generation: Generation,
+    outbox: Outbox,
+}
+
+/// Effects that may wait in the gate before inputs have to.
+const HELD_MAX: usize = 10_000;
+/// Inputs of peers that are handled before released effects are looked at again.
+const PEER_INPUTS_AT_ONCE: usize = 64;
+/// How long the end may take.
+const END_PATIENCE: Duration = Duration::from_secs(5);
+
+impl Driver {
+    /// Runs until it is asked to stop, or has to.
+    pub(crate) async fn run(mut self, mut inlets: Inlets) -> StopReason {
+        let reason = match self.serve(&mut inlets).await {
+            Ok(()) => StopReason::Asked,
+            Err(reason) => reason,
+        };
+        self.network.stop();
+        if reason == StopReason::Asked {
+            match self.store.close() {
+                Ok(lsn) => info!(lsn = lsn.0, "the store is closed"),
+                Err(failure) => return StopReason::StoreFailed(failure),
+            }
+        } else {
+            error!(%reason, "stopped");
+        }
+        reason
+    }
+
+    async fn serve(&mut self, inlets: &mut Inlets) -> Result<(), StopReason> {
+        if let Some(tip) = self.rewound.take() {
+            self.rewound(tip)?;
+        }
+        let mut clock = tokio::time::interval(Duration::from_secs(1));
+        clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+        loop {
+            self.release()?;
+            let takes_inputs = self.store.has_room() && self.gate.held() < HELD_MAX;
+            tokio::select! {
+                _ = inlets.durable.changed() => {}
+                Some(order) = inlets.orders.recv(), if takes_inputs => {
+                    if let Order::Stop = order {
+                        return self.end(&mut inlets.durable).await;
+                    }
+                    self.order(order)?;
+                }
+                Some(news) = inlets.chain.recv(), if takes_inputs => self.chain_news(news)?,
+                Some(first) = inlets.peers.recv(), if takes_inputs => {
+                    self.hear(first)?;
+                    for _ in 1..PEER_INPUTS_AT_ONCE {
+                        match inlets.peers.try_recv() {
+                            Ok(next) if self.store.has_room() => self.hear(next)?,
+                            Ok(next) => {
+                                self.hear(next)?;
+                                break;
+                            }
+                            Err(_) => break,
+                        }
+                    }
+                }
+                _ = clock.tick() => {
+                    self.handle(Input::Tick)?;
+                    self.tell_terms();
+                }
+            }
+        }
+    }
+
+    /// Waits for what was appended, lets it out, and closes the connections behind it.
+    async fn end(&mut self, durable: &mut watch::Receiver<()>) -> Result<(), StopReason> {
+        let deadline = tokio::time::Instant::now() + END_PATIENCE;
+        while self.store.durable() < self.gate.appended() {
+            if tokio::time::timeout_at(deadline, durable.changed()).await.is_err() {
+                break;
+            }
+            self.release()?;
+        }
+        self.release()?;
+        for line in self.work.lines.values() {
+            // A peer that is gone already needs no farewell.
+            let _ = line.outbox.send(quittance_net::Outbound::Close);
+        }
+        // The last messages are written by the connections' tasks.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        Ok(())
+    }
+
+    /// Handles an input: its records are appended, its effects held.
+    pub(crate) fn handle(&mut self, input: Input) -> Result<(), StopReason> {
+        let entropy = entropy().map_err(|_| StopReason::Fault)?;
+        let context = Context {
+            now_ms: now_ms(),
+            entropy,
+            limits: &self.limits,
+            verifier: &InlineVerifier,
+            router: &DirectRouter,
+            fees: self.fee_estimates(),
+            sweep_to: &self.sweep_to,
+        };
+        let step = self.manager.handle(input, &context);
+        self.append(step)
+    }
+
+    fn fee_estimates(&self) -> FeeEstimates {
+        let feerates = *self.feerates.borrow();
+        feerates.map_or(self.fallback_fees, |feerates| feerates.estimates)
+    }
+
+    /// Every write of the process goes this way.
+    pub(crate) fn append(&mut self, step: Step<Effect>) -> Result<(), StopReason> {
+        let before = self.gate.appended();
+        let lsn = self
+            .gate
+            .append(step, &mut self.store)
+            .map_err(StopReason::StoreFailed)?;
+        if lsn > before {
+            self.work.appended_at.push_back((lsn, Instant::now()));
+        }
+        Ok(())
+    }
+
+    /// Carries out what may leave by now.
+    fn release(&mut self) -> Result<(), StopReason> {
+        if let Some(failure) = self.store.failure() {
+            return Err(self.failed(failure));
+        }
+        let durable = self.store.durable();
+        self.count_syncs(durable);
+        loop {
+            let next = self.gate.release(durable).next();
+            let Some(effect) = next else { break };
+            self.carry_out(effect)?;
+        }
+        while self.work.answers.front().is_some_and(|(lsn, _)| *lsn <= durable) {
+            if let Some((_, answer)) = self.work.answers.pop_front() {
+                answer();
+            }
+        }
+        Ok(())
+    }
+
+    fn failed(&mut self, failure: StoreFailed) -> StopReason {
+        self.gate.fail(failure.clone());
+        StopReason::StoreFailed(failure)
+    }
+
+    fn count_syncs(&mut self, durable: Lsn) {
+        while let Some((lsn, at)) = self.work.appended_at.front().copied()
+            && lsn <= durable
+        {
+            self.work.figures.sync.count(at.elapsed());
+            self.work.appended_at.pop_front();
+        }
+    }
+}
+
+/// The time, in milliseconds since 1970. A clock before that counts as 1970.
+pub(crate) fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// 32 bytes that nobody can guess.
+pub(crate) fn entropy() -> Result<[u8; 32], NodeError> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).map_err(|error| NodeError::NoRandomness(error.to_string()))?;
+    Ok(bytes)
+}

@@ -1,0 +1,239 @@
+//! What callers and peers want, as inputs of the engine.
+
+use quittance_channel::{Attached, Need};
+use quittance_journal::{EventNumber, Key, ReadError, Step, Store, decode_record};
+use quittance_manager::{Command, Input, PAYMENT_VERSION, RequestId, Response};
+use quittance_net::{PeerAddress, Tidings};
+use quittance_payments::Payment;
+use quittance_primitives::{ChannelId, NodeId, PaymentId};
+use quittance_records::Record;
+use quittance_wire::Message;
+use tokio::sync::oneshot;
+use tracing::{debug, info};
+
+use super::{Driver, Line, Order, entropy};
+use crate::chain::ToBroadcast;
+use crate::error::{NodeError, StopReason};
+use crate::events::Desk;
+use crate::peers::FromPeer;
+use crate::views::{View, encode_addresses};
+
+/// The version of the record format of peers.
+pub(crate) const PEER_VERSION: u16 = 1;
+
+impl Driver {
+    pub(super) fn order(&mut self, order: Order) -> Result<(), StopReason> {
+        match order {
+            Order::Command(command, answer) => self.command(*command, answer),
+            Order::Opened(temporary, answer) => {
+                self.work.openings.insert(temporary, answer);
+                Ok(())
+            }
+            Order::Funded {
+                peer,
+                temporary_channel_id,
+                funding,
+            } => match funding {
+                Err(error) => {
+                    self.opening_failed(&temporary_channel_id, error);
+                    Ok(())
+                }
+                Ok(funding) => {
+                    if let Some(channel) = funding.channels().first() {
+                        self.work.funded.insert(*channel, temporary_channel_id);
+                    }
+                    let (answer, _) = oneshot::channel();
+                    let command = Command::FundChannel {
+                        peer,
+                        temporary_channel_id,
+                        funding,
+                    };
+                    self.command(command, answer)
+                }
+            },
+            Order::Handled(number, answer) => self.handled(number, answer),
+            Order::Subscribe { from, answer } => {
+                let desk = self.work.desk.get_or_insert_with(Desk::new);
+                // Whoever asked may be gone.
+                let _ = answer.send(desk.subscribe(from));
+                Ok(())
+            }
+            Order::Look(look) => {
+                let view = View {
+                    manager: &self.manager,
+                    store: &self.store,
+                    terms: &self.work.gossip,
+                    figures: &self.work.figures,
+                    last_shown: self.work.desk.as_ref().and_then(Desk::last_shown),
+                    folder: &self.folder,
+                };
+                let answer = look(&view);
+                self.work.answers.push_back((self.gate.appended(), answer));
+                Ok(())
+            }
+            Order::Remember(peer, addresses) => self.remember(peer, &addresses),
+            Order::Broadcast(transaction) => {
+                self.broadcast(ToBroadcast::Transaction(transaction, "payment on chain"));
+                Ok(())
+            }
+            Order::Forget(peer) => {
+                let mut step = Step::new();
+                step.changes_mut().delete(Key::Peer(peer));
+                self.append(step)
+            }
+            // The loop takes it before.
+            Order::Stop => Ok(()),
+        }
+    }
+
+    fn command(&mut self, command: Command, answer: oneshot::Sender<Response>) -> Result<(), StopReason> {
+        let finished = match self.manager.wants(&command) {
+            None => None,
+            Some(key) => read_payment(&self.store, &key)?,
+        };
+        self.work.next_request += 1;
+        let request = RequestId(self.work.next_request);
+        self.work.requests.insert(request, answer);
+        self.handle(Input::Command {
+            request,
+            command: Box::new(command),
+            finished: finished.map(Box::new),
+        })
+    }
+
+    fn handled(
+        &mut self,
+        number: EventNumber,
+        answer: oneshot::Sender<Result<(), NodeError>>,
+    ) -> Result<(), StopReason> {
+        let was_shown = self.work.desk.as_ref().is_some_and(|desk| desk.was_shown(number));
+        if !was_shown {
+            // Whoever asked may be gone.
+            let _ = answer.send(Err(NodeError::NotShown(number)));
+            return Ok(());
+        }
+        self.work.confirmations.push_back((number, answer));
+        self.handle(Input::EventHandled(number))
+    }
+
+    fn remember(&mut self, peer: NodeId, addresses: &[PeerAddress]) -> Result<(), StopReason> {
+        let mut step = Step::new();
+        step.changes_mut()
+            .put(Key::Peer(peer), PEER_VERSION, &encode_addresses(addresses));
+        self.append(step)
+    }
+
+    pub(super) fn opening_failed(&mut self, temporary: &ChannelId, error: NodeError) {
+        if let Some(waiting) = self.work.openings.remove(temporary) {
+            // Whoever asked may be gone.
+            let _ = waiting.send(Err(error));
+        }
+    }
+
+    pub(super) fn hear(&mut self, from_peer: FromPeer) -> Result<(), StopReason> {
+        match from_peer {
+            FromPeer::Tidings(tidings) => self.tidings(tidings),
+            FromPeer::Terms(peer, update) => {
+                self.work.gossip.learn(peer, *update);
+                Ok(())
+            }
+            FromPeer::Message {
+                peer,
+                generation,
+                message,
+                onion,
+            } => {
+                if !self.is_line(&peer, generation) {
+                    return Ok(());
+                }
+                if let Message::Error(error) = &*message {
+                    let text = String::from_utf8_lossy(&error.data).escape_debug().to_string();
+                    info!(%peer, channel = %error.channel_id, text, "a peer reports an error");
+                    self.opening_failed(&error.channel_id, NodeError::RefusedByPeer(text));
+                }
+                debug!(%peer, message = message.name(), "received");
+                let need = self.manager.needs(&peer, &message);
+                let attached = match (need, onion) {
+                    (Need::Onion, Some(onion)) => Attached::Onion(*onion),
+                    (Need::Nothing, _) => Attached::Nothing,
+                    (need, _) => {
+                        let keys_id = self.manager.signer_keys_id(&peer, &message);
+                        let fresh = entropy().map_err(|_| StopReason::Fault)?;
+                        self.signer.attach(need, keys_id, fresh, &message)
+                    }
+                };
+                self.handle(Input::PeerMessage {
+                    peer,
+                    message,
+                    attached,
+                })
+            }
+        }
+    }
+
+    fn tidings(&mut self, tidings: Tidings) -> Result<(), StopReason> {
+        match tidings {
+            Tidings::Connected {
+                peer,
+                generation,
+                features,
+                direction,
+                address,
+                outbox,
+            } => {
+                info!(%peer, %address, ?direction, "connected");
+                // An older connection that is still in the queue must not undo this one.
+                if self
+                    .work
+                    .lines
+                    .get(&peer)
+                    .is_some_and(|line| line.generation > generation)
+                {
+                    return Ok(());
+                }
+                self.work.lines.insert(peer, Line { generation, outbox });
+                self.gate.connected(peer, generation);
+                self.work.gossip.connected(&peer);
+                self.handle(Input::PeerConnected {
+                    peer,
+                    generation,
+                    features,
+                })
+            }
+            Tidings::Disconnected { peer, generation, why } => {
+                if !self.is_line(&peer, generation) {
+                    return Ok(());
+                }
+                info!(%peer, %why, "disconnected");
+                self.work.lines.remove(&peer);
+                self.gate.disconnected(&peer);
+                self.handle(Input::PeerDisconnected(peer))
+            }
+            // The sorter turns messages into something else.
+            Tidings::Message { .. } => Ok(()),
+        }
+    }
+
+    fn is_line(&self, peer: &NodeId, generation: quittance_journal::Generation) -> bool {
+        self.work
+            .lines
+            .get(peer)
+            .is_some_and(|line| line.generation == generation)
+    }
+}
+
+/// What is on disk about a payment that ended and was confirmed.
+pub(crate) fn finished_payment(store: &dyn Store, id: PaymentId) -> Result<Option<Payment>, StopReason> {
+    read_payment(store, &Key::FinishedPayment(id))
+}
+
+fn read_payment(store: &dyn Store, key: &Key) -> Result<Option<Payment>, StopReason> {
+    let unreadable = |text: String| StopReason::Unreadable(text);
+    let frame = store
+        .get(key)
+        .map_err(|error: ReadError| unreadable(error.to_string()))?;
+    let Some(frame) = frame else { return Ok(None) };
+    let record = decode_record(key, &frame, PAYMENT_VERSION).map_err(|error| unreadable(error.to_string()))?;
+    let payment = Payment::from_bytes(record.body);
+    payment.map(Some).map_err(|fault| unreadable(format!("{key}: {fault}")))
+}

@@ -1,0 +1,493 @@
+//! The handle to a node that runs.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bitcoin::{Address, Amount, Network, TxOut};
+use quittance_chain::{Feerates, Watch};
+use quittance_channel::CloseRequest;
+use quittance_invoice::Invoice;
+use quittance_journal::EventNumber;
+use quittance_manager::{Command, NewChannel, NewPayment, Response};
+use quittance_net::{Direction, Network as Peers, PeerAddress};
+use quittance_payments::{Payment, PaymentStatus};
+use quittance_primitives::{ChannelId, FeeratePerKw, MilliSatoshi, NodeId, PaymentHash, PaymentId, PaymentPreimage};
+use quittance_signer::LocalSigner;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::driver::{Order, entropy, finished_payment, now_ms};
+use crate::error::{NodeError, StopReason};
+use crate::events::EventStream;
+use crate::invoices::{self, InvoiceRequest, PayLimits};
+use crate::peers::Sorter;
+use crate::views::{Channel, Figures, Info, Peer, View};
+use crate::wallet::{Balance, Wallet};
+
+/// A node that runs. Cheap to clone; it runs until [`Node::stop`], or until its store fails.
+#[derive(Clone)]
+pub struct Node(Arc<Parts>);
+
+pub(crate) struct Parts {
+    pub(crate) signer: Arc<LocalSigner>,
+    pub(crate) network: Network,
+    pub(crate) peers: Peers<Sorter>,
+    pub(crate) orders: mpsc::Sender<Order>,
+    pub(crate) wallet: Arc<Mutex<Box<dyn Wallet>>>,
+    pub(crate) watch: Watch,
+    pub(crate) addresses: Vec<SocketAddr>,
+    pub(crate) feerates: watch::Receiver<Option<Feerates>>,
+    pub(crate) progress: watch::Receiver<u64>,
+    pub(crate) stopped: watch::Receiver<Option<StopReason>>,
+}
+
+/// A channel to be opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpenRequest {
+    /// To whom; it must be connected.
+    pub peer: NodeId,
+    /// What it is to hold.
+    pub capacity: Amount,
+    /// What of it is given away.
+    pub push: MilliSatoshi,
+    /// Whether it is to be announced.
+    pub announce: bool,
+}
+
+/// How long a peer may take for an opening.
+const OPENING_PATIENCE: Duration = Duration::from_secs(30);
+/// The feerate of first commitments without an estimate.
+const FALLBACK_FEERATE: FeeratePerKw = FeeratePerKw(1_000);
+
+impl Node {
+    pub(crate) fn new(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+
+    /// The node's id.
+    pub fn id(&self) -> NodeId {
+        self.0.signer.node_id()
+    }
+
+    /// The chain that it is on.
+    pub fn network(&self) -> Network {
+        self.0.network
+    }
+
+    /// Where it listens for peers.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.0.addresses
+    }
+
+    /// The node at a glance.
+    ///
+    /// # Errors
+    /// [`NodeError::Stopped`].
+    pub async fn info(&self) -> Result<Info, NodeError> {
+        let (id, peers) = (self.id(), self.0.peers.peers().len());
+        self.look(move |view| Info {
+            id,
+            height: view.manager.tip(),
+            peers,
+            channels: view.manager.channels().count(),
+            unhandled_events: view.manager.unhandled_events(),
+            last_event: view.last_shown,
+            folder: view.folder.to_owned(),
+        })
+        .await
+    }
+
+    /// Connects to a peer, and keeps the connection from now on.
+    ///
+    /// # Errors
+    /// [`NodeError::Connect`] when it does not answer now; it is not called again then.
+    pub async fn connect(&self, peer: NodeId, addresses: Vec<PeerAddress>) -> Result<(), NodeError> {
+        self.0.peers.connect(peer, &addresses).await?;
+        self.0.peers.keep(peer, addresses.clone());
+        self.order(Order::Remember(peer, addresses)).await
+    }
+
+    /// Ends the connection to a peer, and does not call it again. Whether there was a connection.
+    ///
+    /// # Errors
+    /// [`NodeError::Stopped`].
+    pub async fn disconnect(&self, peer: NodeId) -> Result<bool, NodeError> {
+        self.0.peers.forget(&peer);
+        self.order(Order::Forget(peer)).await?;
+        Ok(self.0.peers.disconnect(&peer))
+    }
+
+    /// The peers that are connected.
+    pub fn peers(&self) -> Vec<Peer> {
+        let connected = self.0.peers.peers().into_iter();
+        let peers = connected.map(|connected| Peer {
+            id: connected.peer,
+            address: connected.address.into(),
+            is_inbound: connected.direction == Direction::Inbound,
+            connected_for: connected.since.elapsed(),
+        });
+        peers.collect()
+    }
+
+    /// Opens a channel, and waits until its funding transaction is on its way.
+    ///
+    /// # Errors
+    /// [`NodeError`]; nothing was spent then.
+    pub async fn open_channel(&self, request: OpenRequest) -> Result<ChannelId, NodeError> {
+        let keys = self.0.signer.new_channel_keys(entropy()?);
+        let feerate = self
+            .feerates()
+            .map_or(FALLBACK_FEERATE, |feerates| feerates.estimates.within_12);
+        let new = NewChannel {
+            peer: request.peer,
+            capacity: request.capacity,
+            push: request.push,
+            channel_type: None,
+            announce: request.announce,
+            feerate,
+            keys,
+        };
+        let temporary = match self.command(Command::OpenChannel(Box::new(new))).await? {
+            Response::Opening(temporary) => temporary,
+            other => return Err(refused(other)),
+        };
+        let (answer, opened) = oneshot::channel();
+        self.order(Order::Opened(temporary, answer)).await?;
+        let waited = tokio::time::timeout(OPENING_PATIENCE, opened).await;
+        let opened = waited.map_err(|_| NodeError::OpenTimedOut(OPENING_PATIENCE.as_secs()))?;
+        opened.map_err(|_| NodeError::Stopped)?
+    }
+
+    /// Begins to close a channel by agreement. What is ours goes to the wallet.
+    ///
+    /// # Errors
+    /// [`NodeError`].
+    pub async fn close_channel(&self, channel: ChannelId, feerate: Option<FeeratePerKw>) -> Result<(), NodeError> {
+        let script = self.with_wallet(Wallet::sweep_script).await?;
+        let close = CloseRequest {
+            script: Some(script),
+            feerate,
+        };
+        self.done(Command::CloseChannel(channel, close)).await
+    }
+
+    /// Closes a channel by our latest commitment. What is ours can be spent after a delay only.
+    ///
+    /// # Errors
+    /// [`NodeError`].
+    pub async fn force_close(&self, channel: ChannelId) -> Result<(), NodeError> {
+        self.done(Command::ForceClose(channel)).await
+    }
+
+    /// Sets the feerate of the commitments of a channel that we opened.
+    ///
+    /// # Errors
+    /// [`NodeError`].
+    pub async fn set_feerate(&self, channel: ChannelId, feerate: FeeratePerKw) -> Result<(), NodeError> {
+        self.done(Command::SetFeerate(channel, feerate)).await
+    }
+
+    /// The channels.
+    ///
+    /// # Errors
+    /// [`NodeError::Stopped`].
+    pub async fn channels(&self) -> Result<Vec<Channel>, NodeError> {
+        self.look(|view| view.manager.channels().map(Channel::of).collect())
+            .await
+    }
+
+    /// An invoice of ours.
+    ///
+    /// # Errors
+    /// [`NodeError`].
+    pub async fn invoice(&self, request: InvoiceRequest) -> Result<Invoice, NodeError> {
+        let hints = self.look(invoices::hints).await?;
+        invoices::write(request, hints, &self.0.signer, self.0.network, now(), entropy()?)
+    }
+
+    /// Pays an invoice, once for this id whatever happens, and says how the payment stands. Its end comes as an event.
+    ///
+    /// # Errors
+    /// [`NodeError`]; nothing was paid then.
+    pub async fn pay_invoice(
+        &self,
+        id: PaymentId,
+        invoice: &Invoice,
+        amount: Option<MilliSatoshi>,
+        limits: PayLimits,
+    ) -> Result<PaymentStatus, NodeError> {
+        // A payment that was made keeps its answer, whatever became of its invoice.
+        if let Some(known) = self.payment(id).await?
+            && known.payment_hash == invoice.terms().payment_hash
+            && amount
+                .or(invoice.terms().amount)
+                .is_none_or(|amount| amount == known.amount)
+        {
+            return Ok(known.status);
+        }
+        self.pay(invoices::payment(id, invoice, amount, limits, self.0.network, now())?)
+            .await
+    }
+
+    /// Pays a node that has not asked for it (bLIP 3), once for this id. The preimage follows from the id, so that asking again is safe.
+    ///
+    /// # Errors
+    /// [`NodeError`]; nothing was paid then.
+    pub async fn keysend(
+        &self,
+        id: PaymentId,
+        payee: NodeId,
+        amount: MilliSatoshi,
+        limits: PayLimits,
+    ) -> Result<PaymentStatus, NodeError> {
+        let preimage = self.0.signer.keysend_preimage(&id);
+        self.pay(invoices::keysend(id, payee, amount, limits, now(), preimage))
+            .await
+    }
+
+    /// Makes no further attempt for a payment; what is on its way decides its end.
+    ///
+    /// # Errors
+    /// [`NodeError::UnknownPayment`].
+    pub async fn abandon(&self, id: PaymentId) -> Result<PaymentStatus, NodeError> {
+        match self.command(Command::AbandonPayment(id)).await? {
+            Response::Payment(_, status) => Ok(status),
+            other => Err(refused(other)),
+        }
+    }
+
+    /// A payment of ours: under way, ended, or ended long ago. `None` if there never was one with this id.
+    ///
+    /// # Errors
+    /// [`NodeError`].
+    pub async fn payment(&self, id: PaymentId) -> Result<Option<Payment>, NodeError> {
+        let found = self.look(move |view| {
+            let known = view.manager.payments().find(|payment| payment.id == id);
+            known.map_or_else(|| finished_payment(view.store, id), |known| Ok(Some(known.clone())))
+        });
+        found.await?.map_err(|why| NodeError::Record(why.to_string()))
+    }
+
+    /// Waits for a payment's end.
+    ///
+    /// # Errors
+    /// [`NodeError::UnknownPayment`], or [`NodeError::Stopped`]: then it has no end yet, and has one after the next start.
+    pub async fn outcome(&self, id: PaymentId) -> Result<Payment, NodeError> {
+        let mut progress = self.0.progress.clone();
+        loop {
+            progress.mark_unchanged();
+            let payment = self.payment(id).await?.ok_or(NodeError::UnknownPayment(id))?;
+            if payment.status.is_final() {
+                return Ok(payment);
+            }
+            progress.changed().await.map_err(|_| NodeError::Stopped)?;
+        }
+    }
+
+    /// The payments whose outcome nobody has confirmed, and those that ended before; at most `limit` of the latter.
+    ///
+    /// # Errors
+    /// [`NodeError`].
+    pub async fn payments(&self, limit: usize) -> Result<Vec<Payment>, NodeError> {
+        let found = self.look(move |view| view.payments(limit));
+        found.await?.map_err(|why| NodeError::Record(why.to_string()))
+    }
+
+    /// Claims a payment that is held.
+    ///
+    /// # Errors
+    /// [`NodeError::NothingHeld`].
+    pub async fn claim(&self, preimage: PaymentPreimage) -> Result<MilliSatoshi, NodeError> {
+        match self.command(Command::ClaimPayment(preimage)).await? {
+            Response::Claimed(_, amount) => Ok(amount),
+            other => Err(refused(other)),
+        }
+    }
+
+    /// Refuses a payment that is held.
+    ///
+    /// # Errors
+    /// [`NodeError::NothingHeld`].
+    pub async fn refuse(&self, hash: PaymentHash) -> Result<(), NodeError> {
+        match self.command(Command::RefusePayment(hash)).await? {
+            Response::Refused(_) => Ok(()),
+            other => Err(refused(other)),
+        }
+    }
+
+    /// The events from `from` on, as far as they are kept, or all that are not handled and those to come.
+    ///
+    /// # Errors
+    /// [`NodeError::Stopped`].
+    pub async fn events(&self, from: Option<EventNumber>) -> Result<EventStream, NodeError> {
+        let from = from.unwrap_or_default();
+        let (answer, answered) = oneshot::channel();
+        self.order(Order::Subscribe { from, answer }).await?;
+        let subscription = answered.await.map_err(|_| NodeError::Stopped)?;
+        Ok(EventStream::new(subscription, from, self.0.orders.clone()))
+    }
+
+    /// All events up to this one are handled: none of them comes again. Returns when that is durable.
+    ///
+    /// # Errors
+    /// [`NodeError::NotShown`] for an event that nobody can have seen.
+    pub async fn handled(&self, number: EventNumber) -> Result<(), NodeError> {
+        let (answer, answered) = oneshot::channel();
+        self.order(Order::Handled(number, answer)).await?;
+        answered.await.map_err(|_| NodeError::Stopped)?
+    }
+
+    /// What the wallet has.
+    ///
+    /// # Errors
+    /// [`NodeError`].
+    pub async fn balance(&self) -> Result<Balance, NodeError> {
+        self.with_wallet(|wallet| Ok(wallet.balance())).await
+    }
+
+    /// A fresh address of the wallet.
+    ///
+    /// # Errors
+    /// [`NodeError`].
+    pub async fn address(&self) -> Result<Address, NodeError> {
+        self.with_wallet(Wallet::address).await
+    }
+
+    /// Pays on chain. Returns the transaction, which is on its way.
+    ///
+    /// # Errors
+    /// [`NodeError`].
+    pub async fn send_onchain(
+        &self,
+        output: TxOut,
+        feerate: Option<FeeratePerKw>,
+    ) -> Result<bitcoin::Transaction, NodeError> {
+        let estimated = self
+            .feerates()
+            .map_or(FALLBACK_FEERATE, |feerates| feerates.estimates.within_6);
+        let feerate = feerate.unwrap_or(estimated);
+        let transaction = self.with_wallet(move |wallet| wallet.send(&output, feerate)).await?;
+        self.order(Order::Broadcast(Box::new(transaction.clone()))).await?;
+        Ok(transaction)
+    }
+
+    /// What confirms when, once the chain source has said so.
+    pub fn feerates(&self) -> Option<Feerates> {
+        *self.0.feerates.borrow()
+    }
+
+    /// Counts since the start of the process.
+    ///
+    /// # Errors
+    /// [`NodeError::Stopped`].
+    pub async fn figures(&self) -> Result<Figures, NodeError> {
+        self.look(|view| view.figures.clone()).await
+    }
+
+    /// Looks for new blocks now.
+    pub fn look_at_chain(&self) {
+        self.0.watch.look_now();
+    }
+
+    /// Asks the node to stop; [`Self::stopped`] says when it has.
+    pub async fn stop(&self) {
+        // A node that has stopped already needs not be asked.
+        let _ = self.order(Order::Stop).await;
+    }
+
+    /// Waits until the node has stopped, and says why.
+    pub async fn stopped(&self) -> StopReason {
+        let mut stopped = self.0.stopped.clone();
+        let reason = stopped.wait_for(Option::is_some).await;
+        reason
+            .ok()
+            .and_then(|reason| reason.clone())
+            .unwrap_or(StopReason::Fault)
+    }
+
+    async fn pay(&self, payment: NewPayment) -> Result<PaymentStatus, NodeError> {
+        match self.command(Command::SendPayment(Box::new(payment))).await? {
+            Response::Payment(_, status) => Ok(status),
+            other => Err(refused(other)),
+        }
+    }
+
+    async fn done(&self, command: Command) -> Result<(), NodeError> {
+        match self.command(command).await? {
+            Response::Done => Ok(()),
+            other => Err(refused(other)),
+        }
+    }
+
+    async fn command(&self, command: Command) -> Result<Response, NodeError> {
+        let (answer, answered) = oneshot::channel();
+        self.order(Order::Command(Box::new(command), answer)).await?;
+        answered.await.map_err(|_| NodeError::Stopped)
+    }
+
+    async fn order(&self, order: Order) -> Result<(), NodeError> {
+        self.0.orders.send(order).await.map_err(|_| NodeError::Stopped)
+    }
+
+    /// What `question` makes of the engine's state, once that state is durable.
+    async fn look<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&View<'_>) -> T + Send + 'static,
+    ) -> Result<T, NodeError> {
+        let (answer, answered) = oneshot::channel();
+        let look = move |view: &View<'_>| -> Box<dyn FnOnce() + Send> {
+            let seen = question(view);
+            Box::new(move || {
+                // Whoever asked may be gone.
+                let _ = answer.send(seen);
+            })
+        };
+        self.order(Order::Look(Box::new(look))).await?;
+        answered.await.map_err(|_| NodeError::Stopped)
+    }
+
+    async fn with_wallet<T: Send + 'static>(
+        &self,
+        call: impl FnOnce(&mut dyn Wallet) -> Result<T, crate::WalletError> + Send + 'static,
+    ) -> Result<T, NodeError> {
+        let wallet = Arc::clone(&self.0.wallet);
+        let called = tokio::task::spawn_blocking(move || {
+            let mut wallet = wallet.lock().unwrap_or_else(PoisonError::into_inner);
+            call(&mut **wallet)
+        });
+        Ok(called.await.map_err(|_| NodeError::Stopped)??)
+    }
+}
+
+impl std::fmt::Debug for Node {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Node")
+            .field("id", &self.id())
+            .field("network", &self.0.network)
+            .finish_non_exhaustive()
+    }
+}
+
+fn now() -> Duration {
+    Duration::from_millis(now_ms())
+}
+
+/// What an answer that is no success means.
+fn refused(response: Response) -> NodeError {
+    match response {
+        Response::PaymentConflict(id) => NodeError::PaymentConflict(id),
+        Response::UnknownPayment(id) => NodeError::UnknownPayment(id),
+        Response::NothingHeld(hash) => NodeError::NothingHeld(hash),
+        Response::OpenRefused(why) => NodeError::OpenRefused(why),
+        Response::UnfitFunding(why) => NodeError::UnfitFunding(why),
+        Response::PeerNotConnected(peer) => NodeError::PeerNotConnected(peer),
+        Response::UnknownChannel(channel) => NodeError::UnknownChannel(channel),
+        Response::ChannelRefused(channel, why) => NodeError::ChannelRefused(channel, why),
+        Response::UnknownOpening(id) => NodeError::UnknownChannel(id),
+        unexpected @ (Response::Payment(..)
+        | Response::Claimed(..)
+        | Response::Refused(_)
+        | Response::Opening(_)
+        | Response::Done) => NodeError::Record(format!("the engine gave an unexpected answer: {unexpected:?}")),
+    }
+}

@@ -1,0 +1,100 @@
+//! What peers send, sorted before it reaches the engine: onions are peeled here, on the connections' own tasks, and what is no channel's
+//! business stays outside.
+
+use std::sync::Arc;
+
+use quittance_channel::ReceivedOnion;
+use quittance_journal::Generation;
+use quittance_net::{Sink, SinkClosed, Tidings};
+use quittance_primitives::NodeId;
+use quittance_signer::LocalSigner;
+use quittance_wire::{ChannelUpdate, Message};
+use secp256k1::SECP256K1;
+use tokio::sync::mpsc;
+use tracing::{debug, warn};
+
+/// What the driver hears of peers.
+#[derive(Debug)]
+pub(crate) enum FromPeer {
+    /// Connections that come and go.
+    Tidings(Tidings),
+    /// A message for the engine.
+    Message {
+        peer: NodeId,
+        generation: Generation,
+        message: Box<Message>,
+        /// Of `update_add_htlc`, its peeled onion.
+        onion: Option<Box<ReceivedOnion>>,
+    },
+    /// A peer's own terms for forwarding to us, signed by it.
+    Terms(NodeId, Box<ChannelUpdate>),
+}
+
+/// Sorts what peers send.
+pub(crate) struct Sorter {
+    pub(crate) signer: Arc<LocalSigner>,
+    pub(crate) driver: mpsc::Sender<FromPeer>,
+}
+
+impl Sink for Sorter {
+    async fn deliver(&self, tidings: Tidings) -> Result<(), SinkClosed> {
+        let sorted = match tidings {
+            Tidings::Message {
+                peer,
+                generation,
+                message,
+            } => self.sort(peer, generation, message),
+            other => Some(FromPeer::Tidings(other)),
+        };
+        match sorted {
+            Some(sorted) => self.driver.send(sorted).await.map_err(|_| SinkClosed),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Sorter {
+    fn sort(&self, peer: NodeId, generation: Generation, message: Box<Message>) -> Option<FromPeer> {
+        let onion = match *message {
+            Message::UpdateAddHtlc(ref add) => Some(Box::new(self.signer.peel(add))),
+            Message::ChannelUpdate(update) => {
+                return is_signed_by(&update, &peer).then(|| FromPeer::Terms(peer, Box::new(update)));
+            }
+            Message::Warning(ref warning) => {
+                // Shown as text without control characters: a peer must not write into our log as it likes.
+                let text = String::from_utf8_lossy(&warning.data).escape_debug().to_string();
+                warn!(%peer, text, "a peer warns us");
+                return None;
+            }
+            Message::PeerStorage(_)
+            | Message::PeerStorageRetrieval(_)
+            | Message::OnionMessage(_)
+            | Message::ChannelAnnouncement(_)
+            | Message::NodeAnnouncement(_)
+            | Message::AnnouncementSignatures(_)
+            | Message::QueryShortChannelIds(_)
+            | Message::ReplyShortChannelIdsEnd(_)
+            | Message::QueryChannelRange(_)
+            | Message::ReplyChannelRange(_)
+            | Message::GossipTimestampFilter(_) => {
+                debug!(%peer, message = message.name(), "not for the engine");
+                return None;
+            }
+            _ => None,
+        };
+        Some(FromPeer::Message {
+            peer,
+            generation,
+            message,
+            onion,
+        })
+    }
+}
+
+/// Whether a direct peer speaks of its own end of a channel.
+fn is_signed_by(update: &ChannelUpdate, peer: &NodeId) -> bool {
+    let Ok(key) = peer.public_key() else { return false };
+    SECP256K1
+        .verify_ecdsa(&update.signature_hash(), &update.signature, &key)
+        .is_ok()
+}

@@ -1,0 +1,259 @@
+//! What a node looks like from outside, as plain values.
+
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::time::Duration;
+
+use bitcoin::{Amount, OutPoint};
+use quittance_channel::{Link, Phase, Side};
+use quittance_journal::{EventNumber, Key, KeyRange, Space, Store, decode_record};
+use quittance_manager::{ChannelManager, Event, PAYMENT_VERSION};
+use quittance_net::PeerAddress;
+use quittance_payments::Payment;
+use quittance_primitives::{BlockHeight, ChannelId, MilliSatoshi, NodeId, ShortChannelId};
+use quittance_records::Record;
+
+use crate::driver::Terms;
+use crate::error::StopReason;
+
+/// What questions are answered from.
+pub(crate) struct View<'a> {
+    pub(crate) manager: &'a ChannelManager,
+    pub(crate) store: &'a dyn Store,
+    pub(crate) terms: &'a Terms,
+    pub(crate) figures: &'a Figures,
+    pub(crate) last_shown: Option<EventNumber>,
+    pub(crate) folder: &'a Path,
+}
+
+/// The node itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Info {
+    /// Its id.
+    pub id: NodeId,
+    /// The chain's tip, as far as the node has read.
+    pub height: BlockHeight,
+    /// How many peers are connected.
+    pub peers: usize,
+    /// How many channels there are.
+    pub channels: usize,
+    /// How many events nobody has handled.
+    pub unhandled_events: usize,
+    /// The last event that was shown.
+    pub last_event: Option<EventNumber>,
+    /// Where the node keeps its files.
+    pub folder: std::path::PathBuf,
+}
+
+/// A peer that is connected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Its id.
+    pub id: NodeId,
+    /// Where it is, or called from.
+    pub address: PeerAddress,
+    /// Whether it called us.
+    pub is_inbound: bool,
+    /// For how long.
+    pub connected_for: Duration,
+}
+
+/// A channel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Channel {
+    /// Its id.
+    pub id: ChannelId,
+    /// The node at its other end.
+    pub peer: NodeId,
+    /// Where it is in its life.
+    pub stage: ChannelStage,
+    /// Whether it can be used now: the peer is connected, and both sides know where they stand.
+    pub is_connected: bool,
+    /// The funding output.
+    pub funding: OutPoint,
+    /// Its place in the chain, once it has one.
+    pub short_channel_id: Option<ShortChannelId>,
+    /// What it holds.
+    pub capacity: Amount,
+    /// What is ours in it, HTLCs on their way left out.
+    pub ours: MilliSatoshi,
+    /// What is the peer's in it, HTLCs on their way left out.
+    pub theirs: MilliSatoshi,
+    /// What we can send now, as near as limits and fees allow to tell.
+    pub sendable: MilliSatoshi,
+    /// HTLCs that are on their way, in both directions.
+    pub htlcs: usize,
+    /// Whether we opened it.
+    pub is_ours: bool,
+    /// Whether it is to be announced.
+    pub is_announced: bool,
+    /// What we take for forwarding through it, flat.
+    pub fee_base: MilliSatoshi,
+    /// What we take besides, in millionths of the amount.
+    pub fee_proportional_millionths: u32,
+    /// The last update of its log.
+    pub last_update: u64,
+}
+
+/// Where a channel is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ChannelStage {
+    /// It waits for its funding transaction to be deep enough.
+    Opening,
+    /// It can be used.
+    Open,
+    /// Both sides are closing it.
+    Closing,
+    /// Its latest commitment closes it.
+    ForceClosing,
+    /// We lost state, and the peer is to close it.
+    FellBehind,
+    /// Its funding will never be used.
+    Abandoned,
+}
+
+impl ChannelStage {
+    /// Its name, as users see it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Opening => "opening",
+            Self::Open => "open",
+            Self::Closing => "closing",
+            Self::ForceClosing => "force_closing",
+            Self::FellBehind => "fell_behind",
+            Self::Abandoned => "abandoned",
+        }
+    }
+}
+
+/// Counts since the start of the process.
+#[derive(Clone, Debug, Default)]
+pub struct Figures {
+    /// How long steps waited for the disk.
+    pub sync: Latency,
+    /// Messages that were handed to connections.
+    pub messages_sent: u64,
+    /// Payments of ours that were made.
+    pub payments_sent: u64,
+    /// Payments of ours that failed.
+    pub payments_failed: u64,
+    /// Payments to us that were claimed.
+    pub payments_received: u64,
+    /// HTLCs that were forwarded and claimed.
+    pub payments_forwarded: u64,
+}
+
+/// How long something took.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Latency {
+    /// How often.
+    pub count: u64,
+    /// In all.
+    pub sum: Duration,
+    /// The longest.
+    pub max: Duration,
+    /// How often it took no longer than each of [`Self::BUCKETS_MS`].
+    pub within: [u64; 8],
+}
+
+impl Latency {
+    /// Upper bounds, in milliseconds.
+    pub const BUCKETS_MS: [u64; 8] = [1, 2, 5, 10, 20, 50, 100, 1_000];
+
+    pub(crate) fn count(&mut self, took: Duration) {
+        self.count += 1;
+        self.sum = self.sum.saturating_add(took);
+        self.max = self.max.max(took);
+        for (bound, within) in Self::BUCKETS_MS.iter().zip(&mut self.within) {
+            if took <= Duration::from_millis(*bound) {
+                *within += 1;
+            }
+        }
+    }
+}
+
+impl Figures {
+    pub(crate) const fn count_event(&mut self, event: &Event) {
+        match event {
+            Event::PaymentSent { .. } => self.payments_sent += 1,
+            Event::PaymentFailed { .. } => self.payments_failed += 1,
+            Event::PaymentClaimed { .. } => self.payments_received += 1,
+            Event::PaymentForwarded { .. } => self.payments_forwarded += 1,
+            Event::PaymentClaimable { .. } | Event::ChannelReady(_) | Event::ChannelClosed(..) => {}
+        }
+    }
+}
+
+impl View<'_> {
+    /// Payments that are not confirmed, and up to `limit` of those that are.
+    pub(crate) fn payments(&self, limit: usize) -> Result<Vec<Payment>, StopReason> {
+        let mut payments: Vec<Payment> = self.manager.payments().cloned().collect();
+        let mut unreadable = None;
+        let finished = KeyRange::space(Space::FinishedPayments);
+        let mut left = limit;
+        let visit = &mut |key: Key, frame: Vec<u8>| {
+            if left == 0 {
+                return ControlFlow::Break(());
+            }
+            left -= 1;
+            let payment = decode_record(&key, &frame, PAYMENT_VERSION)
+                .map_err(|error| error.to_string())
+                .and_then(|record| Payment::from_bytes(record.body).map_err(|fault| format!("{key}: {fault}")));
+            match payment {
+                Ok(payment) => payments.push(payment),
+                Err(why) => {
+                    unreadable = Some(StopReason::Unreadable(why));
+                    return ControlFlow::Break(());
+                }
+            }
+            ControlFlow::Continue(())
+        };
+        let scanned = self.store.scan(&finished, visit);
+        scanned.map_err(|error| StopReason::Unreadable(error.to_string()))?;
+        unreadable.map_or(Ok(payments), Err)
+    }
+}
+
+impl Channel {
+    pub(crate) fn of(channel: &quittance_channel::Channel) -> Self {
+        let (state, facts) = (channel.state(), &channel.state().facts);
+        let commitments = &state.commitments;
+        Self {
+            id: facts.channel_id,
+            peer: facts.peer,
+            stage: match &state.phase {
+                Phase::AwaitingReady(_) => ChannelStage::Opening,
+                Phase::Normal => ChannelStage::Open,
+                Phase::ShuttingDown(_) | Phase::ClosingAgreed(_) => ChannelStage::Closing,
+                Phase::ForceClosed(_) => ChannelStage::ForceClosing,
+                Phase::FellBehind => ChannelStage::FellBehind,
+                Phase::Abandoned(_) => ChannelStage::Abandoned,
+            },
+            is_connected: matches!(channel.link(), Link::Up(_)),
+            funding: facts.funding,
+            short_channel_id: state.funding.map(|funding| funding.short_channel_id),
+            capacity: facts.capacity,
+            ours: commitments.settled.local,
+            theirs: commitments.settled.remote,
+            sendable: channel.sendable(),
+            htlcs: commitments.offered.len() + commitments.received.len(),
+            is_ours: facts.opener == Side::Local,
+            is_announced: facts.announce,
+            fee_base: state.policy.fee_base,
+            fee_proportional_millionths: state.policy.fee_proportional_millionths,
+            last_update: state.last_update.0,
+        }
+    }
+}
+
+/// Addresses as they stand in a peer's record: as text, one a line.
+pub(crate) fn encode_addresses(addresses: &[PeerAddress]) -> Vec<u8> {
+    let lines: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+    lines.join("\n").into_bytes()
+}
+
+/// Reads what [`encode_addresses`] wrote. A line that is no address is passed over: a peer that cannot be called can still call us.
+pub(crate) fn decode_addresses(body: &[u8]) -> Vec<PeerAddress> {
+    let text = String::from_utf8_lossy(body);
+    text.lines().filter_map(|line| line.parse().ok()).collect()
+}

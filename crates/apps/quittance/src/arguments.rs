@@ -1,0 +1,284 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::demo;
+
+/// A Lightning node whose payments end in one outcome, whatever crashes.
+#[derive(Parser)]
+#[command(
+    name = "quittance",
+    version,
+    propagate_version = true,
+    after_help = "Examples:
+  quittance demo                                   three nodes, three deaths, every receipt checked
+  quittance run --network regtest                  the node itself
+  quittance invoice 250000 \"1 cup coffee\"          ask for 250,000 msat
+  quittance pay lnbcrt…                            pay; asking again never pays twice
+Every command has its own --help."
+)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What every command takes.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Common {
+    /// The node's folder [default: ~/.quittance, or QUITTANCE_DIR]
+    #[arg(long, global = true, value_name = "FOLDER")]
+    pub(crate) dir: Option<PathBuf>,
+    /// For programs: answers as JSON
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Run the node
+    #[command(after_help = "Examples:
+  quittance run --network regtest --bitcoind http://127.0.0.1:18443 --bitcoind-cookie ~/.bitcoin/regtest/.cookie
+  quittance run                                    with what quittance.toml in the folder says
+
+Exit status: 0 after `quittance stop` or a signal; 1 when it cannot start; 3 when the store failed, and nothing may leave any more.")]
+    Run(RunOptions),
+    /// Three nodes over real sockets and stores; the payer is killed at the worst moment, and tells the truth afterwards
+    Demo(demo::Options),
+    /// The node at a glance
+    Info,
+    /// A fresh address of the wallet
+    Address,
+    /// What is on chain and in channels
+    Balance,
+    /// Connect to a peer, and keep the connection
+    #[command(after_help = "Example:\n  quittance connect 02eec7…@127.0.0.1:9735")]
+    Connect {
+        /// NODE@HOST:PORT
+        peer: String,
+    },
+    /// End the connection to a peer, and do not call it again
+    Disconnect {
+        /// The peer's id
+        peer: String,
+    },
+    /// The peers that are connected
+    Peers,
+    /// Open a channel
+    #[command(after_help = "Example:\n  quittance open 02eec7… 1000000")]
+    Open {
+        /// The peer's id; it must be connected
+        peer: String,
+        /// What the channel is to hold, in sat
+        capacity_sat: u64,
+        /// What of it is given to the peer, in msat
+        #[arg(long, default_value_t = 0)]
+        push_msat: u64,
+        /// Announce the channel to the network
+        #[arg(long)]
+        announce: bool,
+    },
+    /// Close a channel, by agreement with its peer
+    #[command(
+        after_help = "Examples:\n  quittance close 5f2c…\n  quittance close 5f2c… --force      when the peer does not answer"
+    )]
+    Close {
+        /// The channel's id
+        channel: String,
+        /// By our latest commitment: what is ours can be spent after a delay only
+        #[arg(long)]
+        force: bool,
+        /// The feerate of the closing transaction, in sat per 1000 weight
+        #[arg(long)]
+        feerate: Option<u32>,
+    },
+    /// The channels
+    Channels,
+    /// Set the feerate of the commitments of a channel that we opened
+    SetFees {
+        /// The channel's id
+        channel: String,
+        /// In sat per 1000 weight
+        feerate: u32,
+    },
+    /// Ask for a payment
+    #[command(
+        after_help = "Examples:\n  quittance invoice 250000 \"1 cup coffee\"\n  quittance invoice any \"a gift\""
+    )]
+    Invoice {
+        /// How much, in msat, or `any`
+        amount_msat: String,
+        /// What for
+        #[arg(default_value = "")]
+        description: String,
+        /// How long it can be paid, in seconds
+        #[arg(long)]
+        expiry: Option<u32>,
+    },
+    /// Ask for a payment that is held until you settle or cancel it
+    #[command(
+        after_help = "Example:\n  quittance hold <SHA-256 of your preimage> 250000 \"a deposit\"\n  quittance settle <preimage>"
+    )]
+    Hold {
+        /// The SHA-256 of a preimage that only you have
+        hash: String,
+        /// How much, in msat
+        amount_msat: u64,
+        /// What for
+        #[arg(default_value = "")]
+        description: String,
+    },
+    /// Claim a payment that is held
+    Settle {
+        /// The preimage of its hash
+        preimage: String,
+    },
+    /// Refuse a payment that is held
+    Cancel {
+        /// Its hash
+        hash: String,
+    },
+    /// What an invoice says
+    Decode {
+        /// The invoice
+        invoice: String,
+    },
+    /// Pay an invoice, once whatever happens, and wait for the end
+    #[command(
+        after_help = "Examples:\n  quittance pay lnbcrt…\n  quittance pay lnbcrt… --id 8a31…      the same id never pays twice, in no year"
+    )]
+    Pay {
+        /// The invoice
+        invoice: String,
+        /// How much, in msat, where the invoice leaves it to you
+        #[arg(long)]
+        amount_msat: Option<u64>,
+        /// The most that it may cost in fees, in msat
+        #[arg(long)]
+        fee_limit_msat: Option<u64>,
+        /// Your name for the payment: 64 hex digits [default: the invoice's hash]
+        #[arg(long)]
+        id: Option<String>,
+        /// How many seconds to wait for the end
+        #[arg(long, default_value_t = 60)]
+        wait: u32,
+    },
+    /// Pay a node that has not asked for it
+    Keysend {
+        /// The node's id
+        node: String,
+        /// How much, in msat
+        amount_msat: u64,
+        /// Your name for the payment: 64 hex digits [default: a new one]
+        #[arg(long)]
+        id: Option<String>,
+        /// How many seconds to wait for the end
+        #[arg(long, default_value_t = 60)]
+        wait: u32,
+    },
+    /// Payments of ours
+    Payments {
+        /// How many at most of those whose end is confirmed
+        #[arg(long, default_value_t = 100)]
+        limit: u32,
+    },
+    /// The proof of a payment: to show, or to check with --verify
+    #[command(
+        after_help = "Examples:\n  quittance receipt 8a31… > receipt.json\n  quittance receipt --verify receipt.json   needs no node"
+    )]
+    Receipt {
+        /// The payment's id
+        #[arg(required_unless_present = "verify")]
+        id: Option<String>,
+        /// Check a receipt in a file instead
+        #[arg(long, value_name = "FILE")]
+        verify: Option<PathBuf>,
+    },
+    /// What has happened, in order
+    #[command(
+        after_help = "Examples:\n  quittance events --follow\n  quittance events --handled 41       none up to 41 comes again"
+    )]
+    Events {
+        /// From this number on
+        #[arg(long)]
+        from: Option<u64>,
+        /// Go on as events come
+        #[arg(long)]
+        follow: bool,
+        /// Confirm that all up to this number are handled
+        #[arg(long)]
+        handled: Option<u64>,
+    },
+    /// Pay on chain
+    SendOnchain {
+        /// To where
+        address: String,
+        /// How much, in sat
+        amount_sat: u64,
+        /// In sat per 1000 weight
+        #[arg(long)]
+        feerate: Option<u32>,
+    },
+    /// Check the store of a node that is stopped: every page, every batch, every record
+    Verify,
+    /// Rebuild a stopped node's payments and events from its channels' logs at the next start
+    #[command(
+        after_help = "The rows of payments, forwards and events are derived from the channels' logs (G9). This removes them, so that the next\nstart makes them again. Nothing else is touched."
+    )]
+    Rebuild,
+    /// Stop the node
+    Stop,
+    /// Completions for a shell
+    #[command(after_help = "Example:\n  quittance completions bash > /etc/bash_completion.d/quittance")]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// For tests: lose a stopped node's manager rows, or take them from an older copy of its store
+    #[command(hide = true)]
+    LoseManagerRows {
+        /// The folder of an older copy of the store
+        #[arg(long)]
+        take_from: Option<PathBuf>,
+    },
+}
+
+/// How the node runs. What is not said here is taken from QUITTANCE_… variables, then from quittance.toml in the folder.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct RunOptions {
+    /// bitcoin, testnet, testnet4, signet or regtest
+    #[arg(long)]
+    pub(crate) network: Option<String>,
+    /// Listen for peers here; can be given several times
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) listen: Vec<SocketAddr>,
+    /// Listen for commands here; loopback only
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) api: Option<SocketAddr>,
+    /// Keep a connection to this peer: NODE@HOST:PORT; can be given several times
+    #[arg(long, value_name = "PEER")]
+    pub(crate) peer: Vec<String>,
+    /// bitcoind's RPC interface
+    #[arg(long, value_name = "URL")]
+    pub(crate) bitcoind: Option<String>,
+    /// bitcoind's cookie file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) bitcoind_cookie: Option<PathBuf>,
+    /// Events wait for `quittance events --handled`, instead of being handled once they are shown
+    #[arg(long)]
+    pub(crate) confirm_events: bool,
+    /// How much is logged: error, warn, info, debug or trace
+    #[arg(long)]
+    pub(crate) log: Option<String>,
+    /// For tests: look at the chain, and call peers, much more often
+    #[arg(long, hide = true)]
+    pub(crate) hasty: bool,
+    /// For tests: switch a known bug on
+    #[cfg(feature = "mutants")]
+    #[arg(long, hide = true)]
+    pub(crate) mutant: Option<String>,
+}

@@ -1,0 +1,96 @@
+//! The files beside the store: the seed, the tokens, and where a running node listens. None is readable by anyone else.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use quittance_api::{Hex, Scope};
+
+/// Makes the node's folder, for its owner alone.
+pub(crate) fn make_folder(folder: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
+/// Where the seed is.
+pub(crate) fn seed(folder: &Path) -> PathBuf {
+    folder.join("seed")
+}
+
+/// A token, by what it allows. Made at the first start.
+pub(crate) fn token(folder: &Path, scope: Scope) -> io::Result<String> {
+    let path = token_path(folder, scope);
+    match fs::read_to_string(&path) {
+        Ok(text) => Ok(text.trim().to_owned()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let mut bytes = [0; 32];
+            getrandom::fill(&mut bytes).map_err(|error| io::Error::other(error.to_string()))?;
+            let token = Hex(bytes).to_string();
+            write_private(&path, &token)?;
+            Ok(token)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Where a token is.
+pub(crate) fn token_path(folder: &Path, scope: Scope) -> PathBuf {
+    folder.join(format!("token-{}", scope.name()))
+}
+
+/// Notes where a running node listens for commands.
+pub(crate) fn note_api(folder: &Path, address: SocketAddr) -> io::Result<()> {
+    write_private(&folder.join(API), &address.to_string())
+}
+
+/// Where the node in a folder listens for commands.
+pub(crate) fn api(folder: &Path) -> Result<SocketAddr, String> {
+    let path = folder.join(API);
+    let text = fs::read_to_string(&path).map_err(|_| {
+        format!(
+            "no node has run in {}: start it with `quittance run --dir {}`, or name another folder",
+            folder.display(),
+            folder.display()
+        )
+    })?;
+    text.trim()
+        .parse()
+        .map_err(|_| format!("{} holds no address", path.display()))
+}
+
+const API: &str = "api-address";
+
+/// Writes a file that nobody else may read, whole or not at all.
+fn write_private(path: &Path, text: &str) -> io::Result<()> {
+    let unfinished = path.with_extension("unfinished");
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&unfinished)?;
+    writeln!(file, "{text}")?;
+    file.sync_all()?;
+    fs::rename(unfinished, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn tokens_are_made_once_differ_and_are_for_their_owner_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let read = token(folder.path(), Scope::Read).unwrap();
+        assert_eq!(token(folder.path(), Scope::Read).unwrap(), read);
+        assert_ne!(token(folder.path(), Scope::Admin).unwrap(), read);
+        assert_eq!(read.len(), 64);
+        let mode = fs::metadata(token_path(folder.path(), Scope::Read))
+            .unwrap()
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+}

@@ -1,0 +1,464 @@
+//! One function for each call.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::extract::{FromRequest, Path, Query, Request, State as Extracted};
+use bitcoin::{Address, Amount, TxOut};
+use quittance_api as api;
+use quittance_api::{ErrorCode, Hex, Problem};
+use quittance_invoice::Invoice;
+use quittance_journal::EventNumber;
+use quittance_node::{InvoiceRequest, NodeError, OpenRequest, PayLimits};
+use quittance_primitives::{ChannelId, FeeratePerKw, MilliSatoshi, NodeId, PaymentHash, PaymentId, PaymentPreimage};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use utoipa::{IntoParams, OpenApi};
+
+use super::{Refusal, State, figures, streams};
+
+type Answer<T> = Result<Json<T>, Refusal>;
+
+/// A body, or why it cannot be read, in our own words' form.
+pub(crate) struct Body<T>(T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
+        match Json::<T>::from_request(request, state).await {
+            Ok(Json(body)) => Ok(Self(body)),
+            Err(rejection) => Err(unreadable(&rejection)),
+        }
+    }
+}
+
+fn unreadable(rejection: &JsonRejection) -> Refusal {
+    let code = if rejection.status().as_u16() == 413 {
+        ErrorCode::TooLarge
+    } else {
+        ErrorCode::BadRequest
+    };
+    let problem = Problem::new(code, rejection.body_text());
+    Refusal(match rejection {
+        JsonRejection::MissingJsonContentType(_) => problem.next("send Content-Type: application/json"),
+        _ => problem.next("/openapi.json has the fields of every request"),
+    })
+}
+
+fn bytes<const N: usize>(text: &str, what: &str) -> Result<[u8; N], Refusal> {
+    let Hex(bytes) =
+        Hex::<N>::from_str(text).map_err(|error| Problem::new(ErrorCode::BadRequest, format!("{what}: {error}")))?;
+    Ok(bytes)
+}
+
+fn amount_msat(msat: u64, what: &str) -> Result<MilliSatoshi, Refusal> {
+    let amount = MilliSatoshi(msat);
+    if amount.is_zero() || amount > MilliSatoshi::MAX_MONEY {
+        let why = format!(
+            "{what} must be above 0, and no more than all bitcoin: {}",
+            MilliSatoshi::MAX_MONEY.0
+        );
+        return Err(Problem::new(ErrorCode::BadRequest, why).into());
+    }
+    Ok(amount)
+}
+
+fn amount_sat(sat: u64, what: &str) -> Result<Amount, Refusal> {
+    if sat == 0 || sat > Amount::MAX_MONEY.to_sat() {
+        let why = format!(
+            "{what} must be above 0, and no more than all bitcoin: {}",
+            Amount::MAX_MONEY.to_sat()
+        );
+        return Err(Problem::new(ErrorCode::BadRequest, why).into());
+    }
+    Ok(Amount::from_sat(sat))
+}
+
+fn feerate(sat_per_kw: u32) -> Result<FeeratePerKw, Refusal> {
+    if sat_per_kw < FeeratePerKw::FLOOR.0 {
+        let why = format!("feerate_sat_per_kw must be at least {}", FeeratePerKw::FLOOR.0);
+        return Err(Problem::new(ErrorCode::BadRequest, why).into());
+    }
+    Ok(FeeratePerKw(sat_per_kw))
+}
+
+fn invoice_of(text: &str) -> Result<Invoice, Refusal> {
+    let text = text.trim();
+    let text = text.strip_prefix("lightning:").unwrap_or(text);
+    text.parse().map_err(|error| {
+        Problem::new(
+            ErrorCode::BadInvoice,
+            format!("this is no invoice that can be paid: {error}"),
+        )
+        .into()
+    })
+}
+
+/// Whether the node is well.
+#[utoipa::path(get, path = "/health", responses((status = 200, body = api::Health)), security(()))]
+pub(crate) async fn health(Extracted(state): Extracted<State>) -> Answer<api::Health> {
+    // The answer waits for the disk as every other one does.
+    state.node.info().await?;
+    Ok(Json(api::Health {
+        status: "ok".to_owned(),
+    }))
+}
+
+/// This document.
+#[utoipa::path(get, path = "/openapi.json", responses((status = 200, description = "OpenAPI 3.1")), security(()))]
+pub(crate) async fn document() -> Json<utoipa::openapi::OpenApi> {
+    Json(Document::openapi())
+}
+
+/// The node at a glance.
+#[utoipa::path(get, path = "/v1/info", responses((status = 200, body = api::Info)))]
+pub(crate) async fn info(Extracted(state): Extracted<State>) -> Answer<api::Info> {
+    let info = state.node.info().await?;
+    Ok(Json(api::Info {
+        id: Hex(info.id.0),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        network: state.node.network().to_string(),
+        height: info.height.0,
+        addresses: state.node.addresses().iter().map(ToString::to_string).collect(),
+        peers: info.peers as u64,
+        channels: info.channels as u64,
+        unhandled_events: info.unhandled_events as u64,
+        last_event: info.last_event.map(|event| event.0),
+        folder: info.folder.display().to_string(),
+    }))
+}
+
+/// Coins on chain, and what is in channels.
+#[utoipa::path(get, path = "/v1/balance", responses((status = 200, body = api::Balance)))]
+pub(crate) async fn balance(Extracted(state): Extracted<State>) -> Answer<api::Balance> {
+    let (coins, channels) = (state.node.balance().await?, state.node.channels().await?);
+    Ok(Json(api::Balance {
+        confirmed_sat: coins.confirmed.to_sat(),
+        unconfirmed_sat: coins.unconfirmed.to_sat(),
+        reserved_sat: coins.reserved.to_sat(),
+        channels_msat: channels.iter().map(|channel| channel.ours.0).sum(),
+        sendable_msat: channels.iter().map(|channel| channel.sendable.0).sum(),
+    }))
+}
+
+/// A fresh address of the wallet.
+#[utoipa::path(post, path = "/v1/address", responses((status = 200, body = api::NewAddress)))]
+pub(crate) async fn address(Extracted(state): Extracted<State>) -> Answer<api::NewAddress> {
+    let address = state.node.address().await?.to_string();
+    Ok(Json(api::NewAddress { address }))
+}
+
+/// The peers that are connected.
+#[utoipa::path(get, path = "/v1/peers", responses((status = 200, body = api::PeerList)))]
+pub(crate) async fn peers(Extracted(state): Extracted<State>) -> Json<api::PeerList> {
+    let peers = state.node.peers().into_iter().map(Into::into).collect();
+    Json(api::PeerList { peers })
+}
+
+/// Connects to a peer, and keeps the connection.
+#[utoipa::path(post, path = "/v1/peers", request_body = api::ConnectPeer, responses((status = 200, body = api::Done)))]
+pub(crate) async fn connect(
+    Extracted(state): Extracted<State>,
+    Body(body): Body<api::ConnectPeer>,
+) -> Answer<api::Done> {
+    let address = body.address.parse();
+    let address = address
+        .map_err(|error: quittance_net::InvalidAddress| Problem::new(ErrorCode::BadRequest, error.to_string()))?;
+    state.node.connect(NodeId(body.id.0), vec![address]).await?;
+    Ok(Json(api::Done {}))
+}
+
+/// Ends the connection to a peer, and does not call it again.
+#[utoipa::path(delete, path = "/v1/peers/{id}", params(("id" = String, Path)), responses((status = 200, body = api::Done)))]
+pub(crate) async fn disconnect(Extracted(state): Extracted<State>, Path(id): Path<String>) -> Answer<api::Done> {
+    state.node.disconnect(NodeId(bytes(&id, "id")?)).await?;
+    Ok(Json(api::Done {}))
+}
+
+/// The channels.
+#[utoipa::path(get, path = "/v1/channels", responses((status = 200, body = api::ChannelList)))]
+pub(crate) async fn channels(Extracted(state): Extracted<State>) -> Answer<api::ChannelList> {
+    let channels = state.node.channels().await?.into_iter().map(Into::into).collect();
+    Ok(Json(api::ChannelList { channels }))
+}
+
+/// Opens a channel, and answers when its funding transaction is on its way.
+#[utoipa::path(post, path = "/v1/channels", request_body = api::OpenChannel, responses((status = 200, body = api::ChannelOpened)))]
+pub(crate) async fn open(
+    Extracted(state): Extracted<State>,
+    Body(body): Body<api::OpenChannel>,
+) -> Answer<api::ChannelOpened> {
+    let capacity = amount_sat(body.capacity_sat, "capacity_sat")?;
+    if body.push_msat > capacity.to_sat() * 1_000 {
+        return Err(Problem::new(ErrorCode::BadRequest, "push_msat is more than the channel is to hold").into());
+    }
+    let request = OpenRequest {
+        peer: NodeId(body.peer.0),
+        capacity,
+        push: MilliSatoshi(body.push_msat),
+        announce: body.announce,
+    };
+    let id = state.node.open_channel(request).await?;
+    Ok(Json(api::ChannelOpened { id: Hex(id.0) }))
+}
+
+/// Begins to close a channel.
+#[utoipa::path(post, path = "/v1/channels/{id}/close", params(("id" = String, Path)), request_body = api::CloseChannel, responses((status = 200, body = api::Done)))]
+pub(crate) async fn close(
+    Extracted(state): Extracted<State>,
+    Path(id): Path<String>,
+    Body(body): Body<api::CloseChannel>,
+) -> Answer<api::Done> {
+    let channel = ChannelId(bytes(&id, "id")?);
+    match body.how {
+        api::Close::Force => state.node.force_close(channel).await?,
+        api::Close::Mutual => {
+            let feerate = body.feerate_sat_per_kw.map(feerate).transpose()?;
+            state.node.close_channel(channel, feerate).await?;
+        }
+    }
+    Ok(Json(api::Done {}))
+}
+
+/// Sets the feerate of the commitments of a channel that we opened.
+#[utoipa::path(post, path = "/v1/channels/{id}/feerate", params(("id" = String, Path)), request_body = api::SetFeerate, responses((status = 200, body = api::Done)))]
+pub(crate) async fn set_feerate(
+    Extracted(state): Extracted<State>,
+    Path(id): Path<String>,
+    Body(body): Body<api::SetFeerate>,
+) -> Answer<api::Done> {
+    let feerate = feerate(body.feerate_sat_per_kw)?;
+    state.node.set_feerate(ChannelId(bytes(&id, "id")?), feerate).await?;
+    Ok(Json(api::Done {}))
+}
+
+/// Asks for a payment.
+#[utoipa::path(post, path = "/v1/invoices", request_body = api::CreateInvoice, responses((status = 200, body = api::Invoice)))]
+pub(crate) async fn invoice(
+    Extracted(state): Extracted<State>,
+    Body(body): Body<api::CreateInvoice>,
+) -> Answer<api::Invoice> {
+    let defaults = InvoiceRequest::default();
+    let request = InvoiceRequest {
+        amount: body
+            .amount_msat
+            .map(|amount| amount_msat(amount, "amount_msat"))
+            .transpose()?,
+        description: body.description,
+        expiry: body
+            .expiry_s
+            .map_or(defaults.expiry, |seconds| Duration::from_secs(u64::from(seconds))),
+        hold: body.hold_hash.map(|hash| PaymentHash(hash.0)),
+    };
+    let invoice = state.node.invoice(request).await?;
+    Ok(Json(api::Invoice {
+        payment_hash: Hex(invoice.terms().payment_hash.0),
+        expires_at_s: invoice.terms().expires_at().as_secs(),
+        invoice: invoice.to_string(),
+    }))
+}
+
+/// What an invoice says.
+#[utoipa::path(post, path = "/v1/decode", request_body = api::Decode, responses((status = 200, body = api::Decoded)))]
+pub(crate) async fn decode(Body(body): Body<api::Decode>) -> Answer<api::Decoded> {
+    Ok(Json((&invoice_of(&body.invoice)?).into()))
+}
+
+/// Pays an invoice, once for its id whatever happens. Asking again under the id answers how the payment stands.
+#[utoipa::path(post, path = "/v1/payments", request_body = api::Pay, responses((status = 200, body = api::Payment)))]
+pub(crate) async fn pay(Extracted(state): Extracted<State>, Body(body): Body<api::Pay>) -> Answer<api::Payment> {
+    let invoice = invoice_of(&body.invoice)?;
+    let id = PaymentId(body.id.map_or(invoice.terms().payment_hash.0, |id| id.0));
+    let amount = body
+        .amount_msat
+        .map(|amount| amount_msat(amount, "amount_msat"))
+        .transpose()?;
+    let defaults = PayLimits::default();
+    let limits = PayLimits {
+        fee: body.fee_limit_msat.map(MilliSatoshi),
+        patience: body
+            .patience_s
+            .map_or(defaults.patience, |seconds| Duration::from_secs(u64::from(seconds))),
+        ..defaults
+    };
+    state.node.pay_invoice(id, &invoice, amount, limits).await?;
+    ended(&state, id, body.wait_s).await
+}
+
+/// Pays a node that has not asked for it, once for this id.
+#[utoipa::path(post, path = "/v1/keysend", request_body = api::Keysend, responses((status = 200, body = api::Payment)))]
+pub(crate) async fn keysend(
+    Extracted(state): Extracted<State>,
+    Body(body): Body<api::Keysend>,
+) -> Answer<api::Payment> {
+    let (id, amount) = (PaymentId(body.id.0), amount_msat(body.amount_msat, "amount_msat")?);
+    let limits = PayLimits {
+        fee: body.fee_limit_msat.map(MilliSatoshi),
+        ..PayLimits::default()
+    };
+    state.node.keysend(id, NodeId(body.node.0), amount, limits).await?;
+    ended(&state, id, body.wait_s).await
+}
+
+/// How a payment stands, once it has ended or the time is over.
+async fn ended(state: &State, id: PaymentId, wait_s: u32) -> Answer<api::Payment> {
+    let patience = Duration::from_secs(u64::from(wait_s.min(WAIT_S_MAX)));
+    if let Ok(ended) = tokio::time::timeout(patience, state.node.outcome(id)).await {
+        return Ok(Json(ended?.into()));
+    }
+    let payment = state.node.payment(id).await?.ok_or(NodeError::UnknownPayment(id))?;
+    Ok(Json(payment.into()))
+}
+
+/// How long one answer may wait.
+const WAIT_S_MAX: u32 = 600;
+
+/// How many payments are wanted.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Limit {
+    /// How many at most of those whose end is confirmed; 100 by default, 1,000 at most.
+    limit: Option<u32>,
+}
+
+/// Payments of ours.
+#[utoipa::path(get, path = "/v1/payments", params(Limit), responses((status = 200, body = api::PaymentList)))]
+pub(crate) async fn payments(
+    Extracted(state): Extracted<State>,
+    query: Result<Query<Limit>, QueryRejection>,
+) -> Answer<api::PaymentList> {
+    let Query(query) = query.map_err(|error| Problem::new(ErrorCode::BadRequest, error.body_text()))?;
+    let limit = query.limit.unwrap_or(100).min(1_000) as usize;
+    let payments = state.node.payments(limit).await?.into_iter().map(Into::into).collect();
+    Ok(Json(api::PaymentList { payments }))
+}
+
+/// A payment of ours.
+#[utoipa::path(get, path = "/v1/payments/{id}", params(("id" = String, Path)), responses((status = 200, body = api::Payment)))]
+pub(crate) async fn payment(Extracted(state): Extracted<State>, Path(id): Path<String>) -> Answer<api::Payment> {
+    let id = PaymentId(bytes(&id, "id")?);
+    let payment = state.node.payment(id).await?.ok_or(NodeError::UnknownPayment(id))?;
+    Ok(Json(payment.into()))
+}
+
+/// Makes no further attempt for a payment; what is on its way decides its end.
+#[utoipa::path(post, path = "/v1/payments/{id}/abandon", params(("id" = String, Path)), request_body = api::Abandon, responses((status = 200, body = api::Payment)))]
+pub(crate) async fn abandon(
+    Extracted(state): Extracted<State>,
+    Path(id): Path<String>,
+    Body(api::Abandon {}): Body<api::Abandon>,
+) -> Answer<api::Payment> {
+    let id = PaymentId(bytes(&id, "id")?);
+    state.node.abandon(id).await?;
+    ended(&state, id, 0).await
+}
+
+/// The proof of a payment.
+#[utoipa::path(get, path = "/v1/payments/{id}/receipt", params(("id" = String, Path)), responses((status = 200, body = api::Receipt)))]
+pub(crate) async fn receipt(Extracted(state): Extracted<State>, Path(id): Path<String>) -> Answer<api::Receipt> {
+    let id = PaymentId(bytes(&id, "id")?);
+    let payment: api::Payment = state
+        .node
+        .payment(id)
+        .await?
+        .ok_or(NodeError::UnknownPayment(id))?
+        .into();
+    match (payment.preimage, payment.fee_msat) {
+        (Some(preimage), Some(fee_msat)) => Ok(Json(api::Receipt {
+            id: payment.id,
+            payment_hash: payment.payment_hash,
+            preimage,
+            amount_msat: payment.amount_msat,
+            fee_msat,
+        })),
+        _ => Err(Problem::new(
+            ErrorCode::Refused,
+            format!("the payment is {:?}: there is a receipt once it is sent", payment.state),
+        )
+        .into()),
+    }
+}
+
+/// Claims a payment that is held.
+#[utoipa::path(post, path = "/v1/held/claim", request_body = api::Claim, responses((status = 200, body = api::Claimed)))]
+pub(crate) async fn claim(Extracted(state): Extracted<State>, Body(body): Body<api::Claim>) -> Answer<api::Claimed> {
+    let amount = state.node.claim(PaymentPreimage(body.preimage.0)).await?;
+    Ok(Json(api::Claimed { amount_msat: amount.0 }))
+}
+
+/// Refuses a payment that is held.
+#[utoipa::path(post, path = "/v1/held/refuse", request_body = api::Refuse, responses((status = 200, body = api::Done)))]
+pub(crate) async fn refuse(Extracted(state): Extracted<State>, Body(body): Body<api::Refuse>) -> Answer<api::Done> {
+    state.node.refuse(PaymentHash(body.payment_hash.0)).await?;
+    Ok(Json(api::Done {}))
+}
+
+/// All events up to this one are handled: none of them comes again. Answers when that is durable.
+#[utoipa::path(post, path = "/v1/events/handled", request_body = api::Handled, responses((status = 200, body = api::Done)))]
+pub(crate) async fn handled(Extracted(state): Extracted<State>, Body(body): Body<api::Handled>) -> Answer<api::Done> {
+    state.node.handled(EventNumber(body.number)).await?;
+    Ok(Json(api::Done {}))
+}
+
+/// Pays on chain.
+#[utoipa::path(post, path = "/v1/onchain", request_body = api::SendOnchain, responses((status = 200, body = api::OnchainSent)))]
+pub(crate) async fn send_onchain(
+    Extracted(state): Extracted<State>,
+    Body(body): Body<api::SendOnchain>,
+) -> Answer<api::OnchainSent> {
+    let address = Address::from_str(&body.address)
+        .map_err(|error| error.to_string())
+        .and_then(|address| {
+            address
+                .require_network(state.node.network())
+                .map_err(|error| error.to_string())
+        })
+        .map_err(|error| Problem::new(ErrorCode::BadRequest, format!("address: {error}")))?;
+    let output = TxOut {
+        value: amount_sat(body.amount_sat, "amount_sat")?,
+        script_pubkey: address.script_pubkey(),
+    };
+    let feerate = body.feerate_sat_per_kw.map(feerate).transpose()?;
+    let transaction = state.node.send_onchain(output, feerate).await?;
+    Ok(Json(api::OnchainSent {
+        txid: transaction.compute_txid().to_string(),
+    }))
+}
+
+/// Stops the node.
+#[utoipa::path(post, path = "/v1/stop", responses((status = 200, body = api::Done)))]
+pub(crate) async fn stop(Extracted(state): Extracted<State>) -> Json<api::Done> {
+    state.node.stop().await;
+    Json(api::Done {})
+}
+
+/// The document of this interface.
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Quittance", description = "Amounts are whole numbers with their unit in the name. Unknown fields are refused. A problem is answered with a status and a Problem."),
+    paths(
+        health, document, info, balance, address, peers, connect, disconnect, channels, open, close, set_feerate, invoice, decode,
+        pay, keysend, payments, payment, abandon, receipt, claim, refuse, streams::events, handled, send_onchain, stop, figures::metrics
+    ),
+    components(schemas(Problem, ErrorCode)),
+    modifiers(&Bearer),
+    security(("token" = []))
+)]
+struct Document;
+
+/// How calls are authorised.
+struct Bearer;
+
+impl utoipa::Modify for Bearer {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+        let token = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
+        document
+            .components
+            .get_or_insert_default()
+            .add_security_scheme("token", token);
+    }
+}

@@ -1,0 +1,165 @@
+//! A node as a process of its own.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use quittance_api::Info;
+
+use crate::Outcome;
+use crate::caller::Caller;
+
+/// A node, running or not.
+pub(crate) struct Process {
+    pub(crate) name: &'static str,
+    pub(crate) folder: PathBuf,
+    program: PathBuf,
+    arguments: Vec<String>,
+    pub(crate) listen: SocketAddr,
+    child: Option<Child>,
+    caller: Option<Caller>,
+}
+
+/// How long a start may take on a busy machine.
+const START_PATIENCE: Duration = Duration::from_mins(1);
+
+impl Process {
+    /// A node in a new folder, which does not run yet.
+    pub(crate) fn new(name: &'static str, program: &Path, parent: &Path, arguments: Vec<String>) -> Outcome<Self> {
+        Ok(Self {
+            name,
+            folder: parent.join(name),
+            program: program.to_owned(),
+            arguments,
+            listen: free_address()?,
+            child: None,
+            caller: None,
+        })
+    }
+
+    /// Starts it, and waits until it answers.
+    pub(crate) fn start(&mut self, extra: &[String]) -> Outcome<Info> {
+        std::fs::create_dir_all(&self.folder)?;
+        let noted = self.folder.join("api-address");
+        // What the last run left would be taken for this one's.
+        let _ = std::fs::remove_file(&noted);
+        let log = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.folder.join("log"))?;
+        let child = Command::new(&self.program)
+            .arg("run")
+            .arg("--dir")
+            .arg(&self.folder)
+            .args(["--network", "regtest", "--hasty", "--api", "127.0.0.1:0"])
+            .args(["--log", "quittance_node=debug,info"])
+            .arg("--listen")
+            .arg(self.listen.to_string())
+            .args(&self.arguments)
+            .args(extra)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()?;
+        self.child = Some(child);
+        let began = Instant::now();
+        loop {
+            if let Some(caller) = self.caller_of_notes()
+                && let Ok(info) = caller.get::<Info>("/v1/info")
+            {
+                self.caller = Some(caller);
+                return Ok(info);
+            }
+            if let Some(status) = self.child.as_mut().and_then(|child| child.try_wait().ok().flatten()) {
+                return Err(format!(
+                    "{} does not start: {status}; see {}",
+                    self.name,
+                    self.folder.join("log").display()
+                )
+                .into());
+            }
+            if began.elapsed() > START_PATIENCE {
+                return Err(format!(
+                    "{} does not answer; see {}",
+                    self.name,
+                    self.folder.join("log").display()
+                )
+                .into());
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Kills it by SIGKILL: nothing in it runs any more from then on.
+    pub(crate) fn kill(&mut self) -> Outcome<()> {
+        if let Some(mut child) = self.child.take() {
+            child.kill()?;
+            child.wait()?;
+        }
+        self.caller = None;
+        Ok(())
+    }
+
+    /// Its interface.
+    pub(crate) fn caller(&self) -> Outcome<&Caller> {
+        self.caller
+            .as_ref()
+            .ok_or_else(|| format!("{} does not run", self.name).into())
+    }
+
+    /// Its store.
+    pub(crate) fn store(&self) -> PathBuf {
+        self.folder.join("store")
+    }
+
+    /// Runs the test command of a stopped node that loses its manager's rows, or takes those of an older copy of its store.
+    pub(crate) fn lose_manager_rows(&self, older: Option<&Path>) -> Outcome<()> {
+        let mut command = Command::new(&self.program);
+        command.arg("lose-manager-rows").arg("--dir").arg(&self.folder);
+        if let Some(older) = older {
+            command.arg("--take-from").arg(older);
+        }
+        let output = command.output()?;
+        if !output.status.success() {
+            return Err(String::from_utf8_lossy(&output.stderr).into_owned().into());
+        }
+        Ok(())
+    }
+
+    fn caller_of_notes(&self) -> Option<Caller> {
+        let address = std::fs::read_to_string(self.folder.join("api-address")).ok()?;
+        let token = std::fs::read_to_string(self.folder.join("token-admin")).ok()?;
+        Some(Caller {
+            address: address.trim().parse().ok()?,
+            token: token.trim().to_owned(),
+        })
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It is ours, and must not outlive the test.
+        let _ = self.kill();
+    }
+}
+
+/// An address on loopback that nobody listens at.
+fn free_address() -> std::io::Result<SocketAddr> {
+    TcpListener::bind("127.0.0.1:0")?.local_addr()
+}
+
+/// Copies a folder and the files in it.
+pub(crate) fn copy_folder(from: &Path, to: &Path) -> std::io::Result<()> {
+    if to.exists() {
+        std::fs::remove_dir_all(to)?;
+    }
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        if entry.file_type()?.is_file() {
+            std::fs::copy(entry.path(), to.join(entry.file_name()))?;
+        }
+    }
+    Ok(())
+}

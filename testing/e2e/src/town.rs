@@ -1,0 +1,169 @@
+//! Alice, who pays; Bob, who forwards; Carol, who is paid; and the chain that their channels stand on, behind bitcoind's interface.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use bitcoin::{Amount, TxOut};
+use quittance_api::{ChannelList, ChannelOpened, NewAddress, OpenChannel};
+use quittance_regtest::rpc::{Credentials, RpcServer};
+use quittance_regtest::{Chain, ChainParameters, EmbeddedChain, Faucet, MineOptions, Policy};
+
+use crate::Outcome;
+use crate::process::Process;
+
+/// The three nodes and their chain.
+pub(crate) struct Town {
+    pub(crate) nodes: [Process; 3],
+    chain: Arc<Mutex<EmbeddedChain>>,
+    faucet: Faucet,
+    /// What every node is started with beside its own arguments.
+    extra: [Vec<String>; 3],
+    _server: RpcServer,
+}
+
+pub(crate) const ALICE: usize = 0;
+pub(crate) const BOB: usize = 1;
+pub(crate) const CAROL: usize = 2;
+/// What each channel holds.
+pub(crate) const CAPACITY_SAT: u64 = 10_000_000;
+
+/// How long anything may take on a busy machine.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+impl Town {
+    /// Three nodes with channels from Alice to Bob and from Bob to Carol. `payer` is what Alice is started with beside.
+    pub(crate) fn new(program: &Path, folder: &Path, payer: &[&str]) -> Outcome<Self> {
+        let chain = Arc::new(Mutex::new(EmbeddedChain::new(
+            ChainParameters::default(),
+            Policy::default(),
+        )));
+        let credentials = Credentials {
+            user: "__cookie__".to_owned(),
+            password: "e2e".to_owned(),
+        };
+        let server = RpcServer::start(Arc::clone(&chain), &credentials)?;
+        let cookie = folder.join("cookie");
+        std::fs::write(&cookie, format!("{}:{}", credentials.user, credentials.password))?;
+        let arguments = vec![
+            "--bitcoind".to_owned(),
+            format!("http://{}", server.address()),
+            "--bitcoind-cookie".to_owned(),
+            cookie.display().to_string(),
+            "--confirm-events".to_owned(),
+        ];
+        let node = |name| Process::new(name, program, folder, arguments.clone());
+        let mut town = Self {
+            nodes: [node("alice")?, node("bob")?, node("carol")?],
+            chain,
+            faucet: Faucet::new(),
+            extra: [
+                payer.iter().map(|part| (*part).to_owned()).collect(),
+                Vec::new(),
+                Vec::new(),
+            ],
+            _server: server,
+        };
+        town.mine(1)?;
+        let bob = town.start(BOB)?;
+        let called = format!("{bob}@{}", town.nodes[BOB].listen);
+        for caller in [ALICE, CAROL] {
+            town.extra[caller].extend(["--peer".to_owned(), called.clone()]);
+            town.start(caller)?;
+        }
+        for opener in [ALICE, BOB] {
+            town.fund(opener)?;
+        }
+        town.open(ALICE, BOB)?;
+        town.open(BOB, CAROL)?;
+        Ok(town)
+    }
+
+    /// Starts a node; its id.
+    pub(crate) fn start(&mut self, node: usize) -> Outcome<String> {
+        let extra = self.extra[node].clone();
+        Ok(self.nodes[node].start(&extra)?.id.to_string())
+    }
+
+    /// Waits until every channel can be used.
+    pub(crate) fn wait_until_usable(&self) -> Outcome<()> {
+        for (node, channels) in [(ALICE, 1), (BOB, 2), (CAROL, 1)] {
+            Self::wait_for("channels can be used", || {
+                let list: ChannelList = self.nodes[node].caller()?.get("/v1/channels")?;
+                Ok(list
+                    .channels
+                    .iter()
+                    .filter(|channel| channel.connected && channel.state == "open")
+                    .count()
+                    == channels)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Waits until `is_so`.
+    pub(crate) fn wait_for(what: &str, mut is_so: impl FnMut() -> Outcome<bool>) -> Outcome<()> {
+        let began = Instant::now();
+        while !is_so()? {
+            if began.elapsed() > PATIENCE {
+                return Err(format!("after {} s it is still not so that {what}", PATIENCE.as_secs()).into());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+
+    fn fund(&mut self, node: usize) -> Outcome<()> {
+        let address: NewAddress = self.nodes[node].caller()?.post("/v1/address", &serde_json::json!({}))?;
+        let address: bitcoin::Address<bitcoin::address::NetworkUnchecked> = address.address.parse()?;
+        let output = TxOut {
+            value: Amount::from_sat(2 * CAPACITY_SAT),
+            script_pubkey: address.require_network(bitcoin::Network::Regtest)?.script_pubkey(),
+        };
+        {
+            let mut chain = self.chain.lock().unwrap_or_else(PoisonError::into_inner);
+            self.faucet.fund(&mut *chain, &[output]);
+        }
+        self.mine(6)?;
+        Self::wait_for("the wallet sees its coins", || {
+            let balance: quittance_api::Balance = self.nodes[node].caller()?.get("/v1/balance")?;
+            Ok(balance.confirmed_sat >= 2 * CAPACITY_SAT)
+        })
+    }
+
+    fn open(&mut self, opener: usize, other: usize) -> Outcome<()> {
+        let id = self.nodes[other].caller()?.get::<quittance_api::Info>("/v1/info")?.id;
+        Self::wait_for("the peers are connected", || {
+            let peers: quittance_api::PeerList = self.nodes[opener].caller()?.get("/v1/peers")?;
+            Ok(peers.peers.iter().any(|peer| peer.id == id))
+        })?;
+        let body = OpenChannel {
+            peer: id,
+            capacity_sat: CAPACITY_SAT,
+            push_msat: 0,
+            announce: false,
+        };
+        let opened: ChannelOpened = self.nodes[opener].caller()?.post("/v1/channels", &body)?;
+        Self::wait_for("the funding is in the mempool", || {
+            let chain = self.chain.lock().unwrap_or_else(PoisonError::into_inner);
+            Ok(!chain.mempool().is_empty())
+        })?;
+        self.mine(8)?;
+        for node in [opener, other] {
+            Self::wait_for("the channel is open", || {
+                let list: ChannelList = self.nodes[node].caller()?.get("/v1/channels")?;
+                Ok(list
+                    .channels
+                    .iter()
+                    .any(|channel| channel.id == opened.id && channel.state == "open" && channel.connected))
+            })?;
+        }
+        Ok(())
+    }
+
+    fn mine(&self, blocks: u32) -> Outcome<()> {
+        let mut chain = self.chain.lock().unwrap_or_else(PoisonError::into_inner);
+        chain.mine(&MineOptions::blocks(blocks))?;
+        Ok(())
+    }
+}

@@ -1,0 +1,42 @@
+//! `cargo xtask e2e`: real processes over real sockets and stores, killed again and again.
+//!
+//! The program is built with its known bugs, which a run without them leaves switched off; the work is done by the binary of
+//! `testing/e2e`.
+
+use crate::repository::{Verdict, built, cargo, finish};
+
+/// Options of `cargo xtask e2e`.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// How often somebody is killed: 50 in CI, 500 in a soak.
+    #[arg(long, default_value_t = 50)]
+    kills: u32,
+    /// By which moments and victims are drawn; a fresh one if none is given.
+    #[arg(long)]
+    seed: Option<u64>,
+}
+
+impl Options {
+    /// What CI runs.
+    pub(crate) const fn smoke() -> Self {
+        Self { kills: 50, seed: None }
+    }
+}
+
+pub(crate) fn run(options: &Options) -> Verdict {
+    finish(&mut cargo(&[
+        "build",
+        "--quiet",
+        "--package",
+        "quittance",
+        "--features",
+        "mutants",
+    ]))?;
+    let mut command = cargo(&["run", "--quiet", "--package", "quittance-e2e", "--"]);
+    command.arg("--program").arg(built("quittance"));
+    command.args(["--kills", &options.kills.to_string()]);
+    if let Some(seed) = options.seed {
+        command.args(["--seed", &seed.to_string()]);
+    }
+    finish(&mut command)
+}
