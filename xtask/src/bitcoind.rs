@@ -59,10 +59,24 @@ const TESTS: [&str; 6] = ["contract", "differential", "chain", "wallet", "fee_co
 
 pub(crate) fn run(options: &Options) -> Verdict {
     let program = find_or_build(options)?;
-    if !options.test {
-        println!("{}", program.display());
-        return Ok(());
+    if options.test {
+        return test(&program);
     }
+    println!("{}", program.display());
+    Ok(())
+}
+
+/// Runs the tests that want a bitcoind if there is one, and says so if there is none: building one takes long.
+pub(crate) fn test_if_found() -> Verdict {
+    if let Some(program) = find()? {
+        test(&program)
+    } else {
+        println!("skipped: the tests over a real bitcoind; `cargo xtask bitcoind --test` builds one and runs them");
+        Ok(())
+    }
+}
+
+fn test(program: &Path) -> Verdict {
     let mut tests = cargo(&["test", "--quiet"]);
     for package in TESTED {
         tests.args(["--package", package]);
@@ -73,27 +87,36 @@ pub(crate) fn run(options: &Options) -> Verdict {
     finish(tests.env("BITCOIND_EXE", program))
 }
 
-fn find_or_build(options: &Options) -> Result<PathBuf, String> {
+/// The program that `BITCOIND_EXE` names, or the one in the cache folder.
+fn find() -> Result<Option<PathBuf>, String> {
     if let Some(named) = env::var_os("BITCOIND_EXE").filter(|value| !value.is_empty()) {
         let named = PathBuf::from(named);
         return if named.is_file() {
-            Ok(named)
+            Ok(Some(named))
         } else {
             Err(format!("BITCOIND_EXE: {} is no file", named.display()))
         };
     }
-    let folder = cache()
-        .join("bitcoind")
-        .join(format!("{SOURCE_CRATE}-{SOURCE_VERSION}"));
-    let program = folder.join("bin/bitcoind");
-    if !program.is_file() {
-        eprintln!(
-            "bitcoind is built once, into {}: some ten minutes on two cores",
-            folder.display()
-        );
-        build(&folder, options.jobs)?;
+    Ok(Some(cached_folder().join("bin/bitcoind")).filter(|program| program.is_file()))
+}
+
+fn find_or_build(options: &Options) -> Result<PathBuf, String> {
+    if let Some(program) = find()? {
+        return Ok(program);
     }
-    Ok(program)
+    let folder = cached_folder();
+    eprintln!(
+        "bitcoind is built once, into {}: some ten minutes on two cores",
+        folder.display()
+    );
+    build(&folder, options.jobs)?;
+    Ok(folder.join("bin/bitcoind"))
+}
+
+fn cached_folder() -> PathBuf {
+    cache()
+        .join("bitcoind")
+        .join(format!("{SOURCE_CRATE}-{SOURCE_VERSION}"))
 }
 
 /// Builds in a folder of its own, so that one that was interrupted goes on, and a program appears only when it is complete.

@@ -80,7 +80,7 @@ const CHECKS: [Check; 13] = [
     },
     Check {
         name: "e2e",
-        budget_minutes: 8,
+        budget_minutes: 12,
         run: || e2e::run(&e2e::Options::smoke()).into(),
     },
     Check {

@@ -1,8 +1,9 @@
 //! `cargo xtask e2e`: real processes over real sockets and stores, killed again and again.
 //!
 //! The program is built with its known bugs, which a run without them leaves switched off; the work is done by the binary of
-//! `testing/e2e`.
+//! `testing/e2e`. Then the chain's side over a real bitcoind, if there is one: adapters, and a sample of closings.
 
+use crate::bitcoind;
 use crate::repository::{Verdict, built, cargo, finish};
 
 /// Options of `cargo xtask e2e`.
@@ -38,5 +39,6 @@ pub(crate) fn run(options: &Options) -> Verdict {
     if let Some(seed) = options.seed {
         command.args(["--seed", &seed.to_string()]);
     }
-    finish(&mut command)
+    finish(&mut command)?;
+    bitcoind::test_if_found()
 }

@@ -1,6 +1,6 @@
 //! From a source to a sequence of updates without gaps, starting at any block that the caller remembers.
 //!
-//! Invariants: every `Connected` builds on the update before it; a `Rewound` names a block that the source's best chain contains and
+//! Invariants (I-10): every `Connected` builds on the update before it; a `Rewound` names a block that the source's best chain contains and
 //! that lies on the branch that was followed. A source with less work than we have seen is waited for, never followed backwards:
 //! that is what a bitcoind under repair looks like. Start at [`Follower::next`].
 

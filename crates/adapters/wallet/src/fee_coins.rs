@@ -1,6 +1,6 @@
 //! Coins for claims and for children of commitments, which cannot pay their own fee.
 //!
-//! A coin that is given to a request is given to no other, now or after a crash; a request that comes again keeps its coins and its
+//! A coin that is given to a request is given to no other, now or after a crash (I-9); a request that comes again keeps its coins and its
 //! change address, so that the same request makes the same transaction, and one with a higher feerate a transaction that replaces it.
 //! Only confirmed coins are given: a package may have no other unconfirmed parent (BIP 431). They may come from the reserve.
 

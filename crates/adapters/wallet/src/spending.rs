@@ -1,6 +1,6 @@
 //! Transactions of our own: money to somebody, funding for channels, and higher fees for what waits.
 //!
-//! Invariants: a transaction is in the promises, durably, before it is handed out, so its coins are spent by nothing else; a funding
+//! Invariants (I-9): a transaction is in the promises, durably, before it is handed out, so its coins are spent by nothing else; a funding
 //! transaction spends confirmed coins only, so that no replacement can change its id; what is spent leaves the reserve for anchors.
 
 use std::collections::BTreeSet;
