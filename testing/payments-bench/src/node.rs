@@ -172,10 +172,16 @@ impl Node {
 
     /// Handles an input: its records are appended, and its effects held. What the user has handled goes along.
     pub(crate) fn handle(&mut self, input: Input) -> Outcome<()> {
-        if let Some(number) = self.handled.take() {
-            self.step(Input::EventHandled(number))?;
-        }
+        self.confirm()?;
         self.step(input)
+    }
+
+    /// Says what the user has handled, if there is anything new to say.
+    pub(crate) fn confirm(&mut self) -> Outcome<()> {
+        match self.handled.take() {
+            Some(number) => self.step(Input::EventHandled(number)),
+            None => Ok(()),
+        }
     }
 
     fn step(&mut self, input: Input) -> Outcome<()> {

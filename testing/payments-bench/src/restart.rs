@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use bitcoin::Amount;
 use quittance_channel::InlineVerifier;
-use quittance_journal::{Batch, Key, KeyRange, Space, decode_record};
-use quittance_manager::PAYMENT_VERSION;
+use quittance_journal::{Key, KeyRange, Space, Step, decode_record};
+use quittance_manager::{Effect, PAYMENT_VERSION};
 use quittance_payments::Payment;
 use quittance_primitives::PaymentId;
 use quittance_records::Record;
@@ -18,6 +18,8 @@ use crate::town::{Town, first_tip};
 
 /// Payments that are really made; the others are copies of their records under other ids.
 const REAL_PAYMENTS: u64 = 100;
+/// Payments that are made after the copies: some thousand batches.
+const NEWEST_PAYMENTS: u64 = 600;
 
 /// Makes the store in `folder`, or starts a node from it.
 pub(crate) fn measure(folder: &Path, channels: u32, payments: u64) -> Outcome<()> {
@@ -49,27 +51,27 @@ fn make(folder: &Path, channels: u32, payments: u64) -> Outcome<()> {
     let mut town = Town::of(started.collect::<Outcome<_>>()?);
     town.connect(0, 1)?;
     town.open_channels(0, 1, channels, Amount::from_sat(10_000_000))?;
+    // Each channel has told that it is ready.
+    town.handle_all_events()?;
     town.pay((0, 1), 0..REAL_PAYMENTS, 1)?;
-    // The word that the last event was handled waits for a step to go along with.
-    town.pay((0, 1), REAL_PAYMENTS..REAL_PAYMENTS + 1, 1)?;
-    let disk = &mut town.nodes[0].disk;
-    let copied = copy_payments(disk, payments)?;
-    while disk.is_behind() {
-        disk.wait()?;
-    }
+    town.handle_all_events()?;
+    let copied = copy_payments(&mut town.nodes[0], payments)?;
+    // The store's journal keeps its newest batches, which are read at start: they are to be what a node writes, not the copies.
+    town.pay((0, 1), REAL_PAYMENTS..REAL_PAYMENTS + NEWEST_PAYMENTS, 1)?;
+    town.handle_all_events()?;
     println!("a store with {channels} channels and {copied} old payments");
     std::thread::sleep(Duration::from_millis(200));
     Ok(())
 }
 
 /// Records of payments as they were made, each many times under ids of its own.
-fn copy_payments(disk: &mut Disk, wanted: u64) -> Outcome<u64> {
-    let finished = disk.store().read(&KeyRange::space(Space::FinishedPayments))?;
+fn copy_payments(node: &mut Node, wanted: u64) -> Outcome<u64> {
+    let finished = node.disk.store().read(&KeyRange::space(Space::FinishedPayments))?;
     let real = u64::try_from(finished.len())?;
     let mut copied = real;
     let mut templates = finished.iter().cycle();
     while copied < wanted {
-        let mut batch = Batch::default();
+        let mut step: Step<Effect> = Step::new();
         for _ in 0..100 {
             let (key, frame) = templates.next().ok_or("there are payments to copy")?;
             let record = decode_record(key, frame, PAYMENT_VERSION)?;
@@ -78,11 +80,12 @@ fn copy_payments(disk: &mut Disk, wanted: u64) -> Outcome<u64> {
             let mut id = [0xcc; 32];
             id[..8].copy_from_slice(&copied.to_be_bytes());
             payment.id = PaymentId(id);
-            batch.put(Key::FinishedPayment(payment.id), PAYMENT_VERSION, &payment.to_bytes());
+            step.changes_mut()
+                .put(Key::FinishedPayment(payment.id), PAYMENT_VERSION, &payment.to_bytes());
         }
-        disk.store().append(batch)?;
-        while disk.is_behind() {
-            disk.wait()?;
+        node.gate.append(step, node.disk.store())?;
+        while node.disk.is_behind() {
+            node.disk.wait()?;
         }
     }
     Ok(copied)

@@ -180,6 +180,9 @@ impl Town {
             }
             if at_once == 1 {
                 self.settle()?;
+                if let Some(id) = self.under_way.first() {
+                    return Err(format!("payment {id} has no end").into());
+                }
             } else if !self.go_round()? {
                 self.wait()?;
             }
@@ -190,14 +193,27 @@ impl Town {
     /// Goes on until nothing is on its way, and everything is on disk.
     pub(crate) fn settle(&mut self) -> Outcome<()> {
         loop {
+            // Asked first: what becomes durable while the round goes on is let out by the next one.
+            let was_behind = self.nodes.iter().any(|node| node.disk.is_behind());
             if self.go_round()? {
                 continue;
             }
-            if self.nodes.iter().all(|node| !node.disk.is_behind()) {
+            if !was_behind {
                 return Ok(());
             }
             self.wait()?;
         }
+    }
+
+    /// Users confirm all that they were shown, and all that follows, until there is nothing more.
+    pub(crate) fn handle_all_events(&mut self) -> Outcome<()> {
+        while self.nodes.iter().any(|node| node.handled.is_some()) {
+            for node in &mut self.nodes {
+                node.confirm()?;
+            }
+            self.settle()?;
+        }
+        Ok(())
     }
 
     fn wait(&mut self) -> Outcome<()> {
