@@ -219,6 +219,8 @@ fn config(signer: &LocalSigner) -> ManagerConfig {
             htlc_maximum: MilliSatoshi::MAX_MONEY,
         },
         zeroconf_peers: BTreeSet::new(),
+        forwards: ForwardConfig::default(),
+        tell_path_failures: false,
     }
 }
 

@@ -121,6 +121,8 @@ impl Checker {
             Event::PaymentFailed { payment_hash, .. } => self.has_paid_for(node, *payment_hash),
             Event::PaymentClaimable { .. }
             | Event::PaymentForwarded { .. }
+            | Event::PaymentPathFailed { .. }
+            | Event::HtlcIntercepted { .. }
             | Event::ChannelReady(_)
             | Event::ChannelClosed(..) => false,
         };
@@ -208,6 +210,8 @@ impl Checker {
             }
             Event::PaymentClaimable { .. }
             | Event::PaymentForwarded { .. }
+            | Event::PaymentPathFailed { .. }
+            | Event::HtlcIntercepted { .. }
             | Event::ChannelReady(_)
             | Event::ChannelClosed(..) => {}
         }

@@ -7,7 +7,9 @@ use bitcoin::constants::ChainHash;
 use quittance_channel::opening::OpeningPolicy;
 use quittance_channel::{Channel, ChannelLimits, InlineVerifier};
 use quittance_journal::{EventNumber, Gate, Generation, Lsn};
-use quittance_manager::{ChannelManager, Context, Effect, ManagerConfig, NumberedEvent, RequestId, Response};
+use quittance_manager::{
+    ChannelManager, Context, Effect, ForwardConfig, ManagerConfig, NumberedEvent, RequestId, Response,
+};
 use quittance_monitor::{FeeEstimates, Tip};
 use quittance_onchain_tests::Wallet;
 use quittance_payments::{DirectRouter, InvoiceKey};
@@ -41,6 +43,10 @@ pub struct Node {
     pub wallet: Wallet,
     /// What it believes to confirm when.
     pub fees: FeeEstimates,
+    /// What becomes of HTLCs that pass through it, from its next start on.
+    pub forwards: ForwardConfig,
+    /// Whether its user is told of each part that fails, from its next start on.
+    pub tell_path_failures: bool,
     /// The disk.
     pub store: MemoryStore,
     /// The process, while it runs.
@@ -101,6 +107,8 @@ impl Node {
             name: char::from(b'A' + number).to_string(),
             signer: Signer::new(number),
             wallet,
+            forwards: ForwardConfig::default(),
+            tell_path_failures: false,
             fees: FeeEstimates::flat(FeeratePerKw(1_000)),
             store: disk(),
             process: None,
@@ -152,6 +160,8 @@ impl Node {
             opening: OpeningPolicy::for_chain(ChainHash::REGTEST),
             forwarding: FORWARDING,
             zeroconf_peers: BTreeSet::new(),
+            forwards: self.forwards.clone(),
+            tell_path_failures: self.tell_path_failures,
         };
         let context = context(&self.limits, (self.fees, &self.wallet.destination), now_ms, entropy);
         let restored = ChannelManager::restore(config, tip, &self.store, &context)?;

@@ -138,6 +138,7 @@ impl ChannelManager {
             self.owe_funding(id, turn);
         }
         self.fail_expiring(turn);
+        self.refuse_expiring(turn);
         for id in self.channel_ids() {
             if let Some(reason) = close_due(self.channels[&id].state(), height) {
                 mark!("chain: a deadline closes a channel");
@@ -337,6 +338,8 @@ impl ChannelManager {
         self.monitors.remove(&id);
         self.checkpoints.remove(&id);
         self.waiting.retain(|(channel, _), _| *channel != id);
+        self.delayed.retain(|(channel, _), _| *channel != id);
+        self.intercepted.retain(|(channel, _)| *channel != id);
         for parts in self.held.values_mut() {
             parts.retain(|(channel, _)| *channel != id);
         }

@@ -24,6 +24,10 @@ impl ChannelManager {
             self.waiting.remove(&(id, htlc));
             return;
         }
+        if self.is_for_the_user(wanted) {
+            self.intercept(id, htlc, wanted, turn);
+            return;
+        }
         let received = &self.channels[&id].state().commitments.received[&htlc];
         let terms = received.terms;
         let Some(next) = self.channel_named(wanted.short_channel_id) else {
@@ -230,6 +234,7 @@ impl ChannelManager {
     /// An HTLC of a peer's is irrevocably gone: what we forwarded for it needs no outcome any more.
     pub(crate) fn upstream_gone(&mut self, id: ChannelId, htlc: HtlcId, turn: &mut Turn<'_>) {
         self.waiting.remove(&(id, htlc));
+        self.intercepted.remove(&(id, htlc));
         if let Some((downstream, sent_on)) = self.forwards.get(&(id, htlc)).copied() {
             let decision = self.channels[&downstream].decide_acknowledged(sent_on);
             self.adopt_if_any(downstream, decision, turn);

@@ -55,7 +55,7 @@ impl ChannelManager {
                         turn,
                     );
                 }
-                Ok(Payload::Forward(wanted)) => self.forward(id, htlc, &wanted, turn),
+                Ok(Payload::Forward(wanted)) => self.forward_soon(id, htlc, &wanted, turn),
                 Ok(Payload::Receive(payload)) => self.hold(id, htlc, &payload, turn),
                 // Blinded payloads are refused when they are judged: their secret is not at hand here.
                 Ok(Payload::BlindedForward(_) | Payload::BlindedReceive(_)) => {

@@ -13,6 +13,7 @@ mod chain;
 mod events;
 mod forwarding;
 mod inbound;
+mod interception;
 mod manager;
 mod misbehaviour;
 mod opening;
@@ -25,5 +26,5 @@ pub use api::{
     NewChannel, NewPayment, NumberedEvent, Outgoing, Purpose, RequestId, Response,
 };
 pub use chain::load;
-pub use manager::{ChannelManager, ManagerConfig, PAYMENT_VERSION};
+pub use manager::{ChannelManager, ForwardConfig, ManagerConfig, PAYMENT_VERSION};
 pub use restore::{RestoreError, Restored};

@@ -44,6 +44,19 @@ pub struct ManagerConfig {
     pub forwarding: ForwardingPolicy,
     /// Peers that we trust with channels whose funding is not confirmed.
     pub zeroconf_peers: BTreeSet<NodeId>,
+    /// What becomes of HTLCs that pass through, beside each channel's own policy.
+    pub forwards: ForwardConfig,
+    /// Whether the user is told of each part of a payment that fails, by `Event::PaymentPathFailed`.
+    pub tell_path_failures: bool,
+}
+
+/// What becomes of HTLCs that pass through. By default they leave at once, and nobody is asked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ForwardConfig {
+    /// How long an HTLC waits for others, so that they leave in one commitment, in milliseconds. `Input::Tick` must come as often.
+    pub delay_ms: u64,
+    /// Names of channels that do not exist: who is asked to forward to one of them asks the user, by `Event::HtlcIntercepted`.
+    pub intercept: BTreeSet<ShortChannelId>,
 }
 
 /// The engine of a node.
@@ -75,6 +88,10 @@ pub struct ChannelManager {
     pub(crate) shown_claimable: BTreeSet<PaymentHash>,
     /// HTLCs that were accepted and whose next peer is not connected, with when they began to wait.
     pub(crate) waiting: BTreeMap<(ChannelId, HtlcId), Option<u64>>,
+    /// HTLCs that wait for the user's decision.
+    pub(crate) intercepted: BTreeSet<(ChannelId, HtlcId)>,
+    /// HTLCs that wait for others to leave with, and until when, in milliseconds since 1970.
+    pub(crate) delayed: BTreeMap<(ChannelId, HtlcId), u64>,
 }
 
 /// A peer that is connected.
@@ -118,6 +135,8 @@ impl ChannelManager {
             | Command::ForceClose(_)
             | Command::CloseChannel(..)
             | Command::OpenChannel(_)
+            | Command::ForwardIntercepted { .. }
+            | Command::RefuseIntercepted(..)
             | Command::FundChannel { .. } => {
                 return None;
             }
@@ -186,6 +205,13 @@ impl ChannelManager {
             Command::AbandonPayment(id) => self.abandon_payment(id, finished, turn),
             Command::ClaimPayment(preimage) => self.claim_held(preimage, turn),
             Command::RefusePayment(hash) => self.refuse_held(hash, turn),
+            Command::ForwardIntercepted {
+                upstream,
+                htlc,
+                over,
+                amount,
+            } => self.forward_intercepted((upstream, htlc), over, amount, turn),
+            Command::RefuseIntercepted(upstream, htlc) => self.refuse_intercepted((upstream, htlc), turn),
             Command::SetFeerate(id, feerate) => match self.channels.get(&id) {
                 None => Response::UnknownChannel(id),
                 Some(channel) => match channel.decide_fee(feerate, &self.channel_context(turn)) {
@@ -307,6 +333,7 @@ impl ChannelManager {
     fn tick(&mut self, turn: &mut Turn<'_>) {
         self.time_out_parts(turn);
         self.time_out_waiting(turn);
+        self.forward_delayed(turn);
         self.expire_payments(turn);
         self.answer_overdue(turn);
         self.write_checkpoints(turn);

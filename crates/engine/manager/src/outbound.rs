@@ -262,6 +262,18 @@ impl ChannelManager {
         let outcome = offered.outcome.clone().expect("it failed just now");
         let read = failure::read(part, &outcome, first);
         let payment_hash = offered.terms.payment_hash;
+        if self.config.tell_path_failures {
+            let failed = Event::PaymentPathFailed {
+                payment_id: id,
+                payment_hash,
+                channel,
+                htlc,
+                hop: read.hop.and_then(|hop| u32::try_from(hop).ok()),
+                failure_code: read.failure.as_ref().map(|failure| failure.code().0),
+                avoid: read.avoid,
+            };
+            self.events.push(failed, turn);
+        }
         let payment = self.payment_of(part, payment_hash);
         payment.retry.avoid.extend(read.avoid);
         if payment.status.is_final() {
@@ -447,6 +459,8 @@ impl ChannelManager {
                 }
                 Event::PaymentClaimable { .. }
                 | Event::PaymentForwarded { .. }
+                | Event::PaymentPathFailed { .. }
+                | Event::HtlcIntercepted { .. }
                 | Event::ChannelReady(_)
                 | Event::ChannelClosed(..) => {}
             }

@@ -136,6 +136,8 @@ impl ChannelManager {
             held: BTreeMap::new(),
             shown_claimable: BTreeSet::new(),
             waiting: BTreeMap::new(),
+            intercepted: BTreeSet::new(),
+            delayed: BTreeMap::new(),
         };
         let mut turn = Turn::new(*context);
         let mut rebuilt = Vec::new();
@@ -191,7 +193,11 @@ impl ChannelManager {
                     .values()
                     .any(|channel| channel.state().claims.get(number).is_some_and(|claim| !claim.handled)),
                 Event::PaymentClaimable { payment_hash, .. } => !self.is_still_held(payment_hash),
-                Event::PaymentForwarded { .. } | Event::ChannelReady(_) | Event::ChannelClosed(..) => false,
+                Event::HtlcIntercepted { upstream, htlc, .. } => !self.is_undecided((*upstream, *htlc)),
+                Event::PaymentForwarded { .. }
+                | Event::PaymentPathFailed { .. }
+                | Event::ChannelReady(_)
+                | Event::ChannelClosed(..) => false,
             };
             if is_told {
                 mark!("restore: an event that was handled is dropped");
@@ -422,6 +428,7 @@ impl ChannelManager {
     fn take_up_received(&mut self, turn: &mut Turn<'_>) {
         let mut hashes = BTreeSet::new();
         let mut refused = Vec::new();
+        let mut intercepted = Vec::new();
         for (id, channel) in &self.channels {
             for received in channel.state().commitments.received.values() {
                 if !received.state.is_irrevocably_added() || received.removal.is_some() {
@@ -443,6 +450,7 @@ impl ChannelManager {
                     // What a closed channel brought and was not sent on is left to the chain.
                     Ok(Payload::Forward(_))
                         if self.forwards.contains_key(&at) || !channel.state().phase.is_operating() => {}
+                    Ok(Payload::Forward(wanted)) if self.is_for_the_user(&wanted) => intercepted.push((at, wanted)),
                     Ok(Payload::Forward(_)) => {
                         mark!("restore: an accepted HTLC waits for its next peer");
                         self.waiting.insert(at, None);
@@ -458,6 +466,9 @@ impl ChannelManager {
         self.shown_claimable = shown.collect();
         for hash in hashes {
             self.settle_held(hash, turn);
+        }
+        for ((id, htlc), wanted) in intercepted {
+            self.intercept(id, htlc, &wanted, turn);
         }
         for (id, htlc) in refused {
             #[cfg(feature = "mutants")]

@@ -9,6 +9,7 @@ mod deadlines;
 mod ev;
 mod fw;
 mod in_;
+mod intercept;
 mod oc;
 mod op;
 mod open;
@@ -91,6 +92,7 @@ scenarios! {
     "FW-13" deadlines node_down_until_the_deadline_claims_first,
     "FW-14" reorgs upstream_is_not_failed_while_downstream_is_open_on_chain,
     "FW-15" parts two_forwards_with_one_hash_keep_their_own_fate,
+    "FW-16" intercept intercepted_forward_survives_its_event,
     "IN-01" in_ claim_not_yet_durable_releases_no_preimage,
     "IN-02" in_ durable_claim_is_carried_out_whatever_is_lost,
     "IN-03" in_ payment_claimed_is_rebuilt_until_handled_and_silent_after,

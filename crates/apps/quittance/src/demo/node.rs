@@ -10,7 +10,9 @@ use bitcoin::constants::ChainHash;
 use quittance_channel::opening::OpeningPolicy;
 use quittance_channel::{ChannelLimits, ForwardingPolicy, InlineVerifier};
 use quittance_journal::{Gate, Store, decode_record};
-use quittance_manager::{ChannelManager, Command, Context, Effect, Input, ManagerConfig, PAYMENT_VERSION};
+use quittance_manager::{
+    ChannelManager, Command, Context, Effect, ForwardConfig, Input, ManagerConfig, PAYMENT_VERSION,
+};
 use quittance_monitor::{FeeEstimates, Tip};
 use quittance_payments::{DirectRouter, InvoiceKey, Payment};
 use quittance_primitives::{CltvExpiryDelta, FeeratePerKw, MilliSatoshi, NodeId};
@@ -72,6 +74,8 @@ impl Node {
                 htlc_maximum: MilliSatoshi::MAX_MONEY,
             },
             zeroconf_peers: BTreeSet::new(),
+            forwards: ForwardConfig::default(),
+            tell_path_failures: false,
         };
         let restored = ChannelManager::restore(config, tip, &store, &context(&self.limits, entropy)?)?;
         let mut gate = Gate::new(store.durable());

@@ -4,7 +4,9 @@ use bitcoin::Amount;
 use quittance_channel::opening::{ChannelType, FundingTransaction, NewChannelKeys, OpenRefusal, UnfitFunding};
 use quittance_channel::{CloseRequest, Refusal};
 use quittance_payments::{PaymentKind, PaymentStatus};
-use quittance_primitives::{ChannelId, FeeratePerKw, MilliSatoshi, NodeId, PaymentHash, PaymentId, PaymentPreimage};
+use quittance_primitives::{
+    ChannelId, FeeratePerKw, HtlcId, MilliSatoshi, NodeId, PaymentHash, PaymentId, PaymentPreimage,
+};
 
 /// By which a caller knows the answer to its command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -21,6 +23,19 @@ pub enum Command {
     ClaimPayment(PaymentPreimage),
     /// Refuse a payment that is held.
     RefusePayment(PaymentHash),
+    /// Send on an HTLC that was intercepted, through a channel of ours.
+    ForwardIntercepted {
+        /// The channel that brought it.
+        upstream: ChannelId,
+        /// Its number there.
+        htlc: HtlcId,
+        /// The channel that is to take it on.
+        over: ChannelId,
+        /// What it is to bring there, in msat; no more than it brought.
+        amount: MilliSatoshi,
+    },
+    /// Fail an HTLC that was intercepted, by the channel that brought it and its number there.
+    RefuseIntercepted(ChannelId, HtlcId),
     /// Change the feerate of a channel that we opened.
     SetFeerate(ChannelId, FeeratePerKw),
     /// Close a channel by our latest commitment.
@@ -76,6 +91,28 @@ pub struct NewPayment {
     pub attempts: u32,
 }
 
+impl NewPayment {
+    /// A probe: an attempt to pay `amount` msat that nobody can claim, since the preimage of its hash is known to none. It ends as
+    /// `PaymentFailed`: with `RejectedByPayee` when it reached the payee, so that a payment would have, too; with anything else when
+    /// it did not. `secret` is 32 bytes that nobody can guess.
+    pub const fn probe(
+        id: PaymentId,
+        secret: [u8; 32],
+        amount: MilliSatoshi,
+        fee_limit: MilliSatoshi,
+        kind: PaymentKind,
+    ) -> Self {
+        Self {
+            id,
+            payment_hash: PaymentHash(secret),
+            amount,
+            fee_limit,
+            kind,
+            attempts: 0,
+        }
+    }
+}
+
 /// The answer to a command. It leaves only once everything that the command changed is durable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Response {
@@ -91,6 +128,10 @@ pub enum Response {
     Refused(PaymentHash),
     /// No payment with this hash is held, or not completely.
     NothingHeld(PaymentHash),
+    /// No such HTLC waits for a decision: it was decided, or failed in time.
+    NothingIntercepted(ChannelId, HtlcId),
+    /// The HTLC cannot be sent on so; the text says what we could lose by it. It goes on waiting.
+    ForwardRefused(String),
     /// The opening has begun, under this temporary id.
     Opening(ChannelId),
     /// The opening is refused, by us or by what the BOLTs allow. Nothing was sent.

@@ -2,7 +2,9 @@
 
 use quittance_channel::PaymentFailureReason;
 use quittance_journal::EventNumber;
-use quittance_primitives::{ChannelId, HtlcId, MilliSatoshi, PaymentHash, PaymentId, PaymentPreimage};
+use quittance_primitives::{
+    ChannelId, CltvExpiry, HtlcId, MilliSatoshi, PaymentHash, PaymentId, PaymentPreimage, ShortChannelId,
+};
 use quittance_records::{record, tagged};
 
 /// An event with its number.
@@ -71,6 +73,42 @@ pub enum Event {
         /// What we earn, in msat.
         fee_earned: MilliSatoshi,
     },
+    /// A part of a payment of ours failed, and how. Told only where `ManagerConfig::tell_path_failures` asks for it; does not survive the
+    /// loss of all rows.
+    PaymentPathFailed {
+        /// The caller's name for the payment.
+        payment_id: PaymentId,
+        /// Its hash.
+        payment_hash: PaymentHash,
+        /// The channel that the part left by.
+        channel: ChannelId,
+        /// Its number there.
+        htlc: HtlcId,
+        /// The hop that failed it, 0 for our peer; nothing when nobody can tell.
+        hop: Option<u32>,
+        /// What the hop said, as BOLT 4 numbers it, if it could be read.
+        failure_code: Option<u16>,
+        /// The channel at fault, if one is.
+        avoid: Option<ShortChannelId>,
+    },
+    /// An HTLC waits for `ForwardIntercepted` or `RefuseIntercepted`: its payer named a channel about which the user decides. After the
+    /// loss of all rows it is asked again, under a new number.
+    HtlcIntercepted {
+        /// The channel that brought it.
+        upstream: ChannelId,
+        /// Its number there.
+        htlc: HtlcId,
+        /// Its hash.
+        payment_hash: PaymentHash,
+        /// What it brings, in msat.
+        amount_in: MilliSatoshi,
+        /// What the payer wants to be sent on, in msat.
+        amount_out: MilliSatoshi,
+        /// When the HTLC that we are to offer expires.
+        expiry_out: CltvExpiry,
+        /// The channel that the payer named.
+        next: ShortChannelId,
+    },
     /// A channel may be used.
     ChannelReady(ChannelId),
     /// A channel was closed by its commitment, or never opened.
@@ -85,4 +123,6 @@ tagged!(Event {
     5 => PaymentForwarded { upstream, upstream_htlc, downstream, fee_earned },
     6 => ChannelReady(channel),
     7 => ChannelClosed(channel, why),
+    8 => PaymentPathFailed { payment_id, payment_hash, channel, htlc, hop, failure_code, avoid },
+    9 => HtlcIntercepted { upstream, htlc, payment_hash, amount_in, amount_out, expiry_out, next },
 });
