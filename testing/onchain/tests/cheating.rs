@@ -283,7 +283,10 @@ fn a_full_commitment_of_long_ago_is_punished_in_full() {
         started.elapsed()
     );
     // Numbers get longer, and secrets are kept by 49 of them at most.
-    assert!(state < before + 49 * 50, "history does not weigh: {before} bytes then, {state} now");
+    assert!(
+        state < before + 49 * 50,
+        "history does not weigh: {before} bytes then, {state} now"
+    );
     world.run(3);
     assert_eq!(world.refused, []);
     assert_eq!(world.gross(Who::Alice), old.value_without_anchors());

@@ -13,7 +13,7 @@ use bitcoin::hashes::{Hash, sha256};
 use quittance_channel::opening::OpeningPolicy;
 use quittance_channel::{ChannelLimits, ForwardingPolicy, Verifier};
 use quittance_journal::{EventNumber, Gate, Lsn, Store};
-use quittance_manager::{ChannelManager, Context, Effect, Input, ManagerConfig};
+use quittance_manager::{ChannelManager, Context, Effect, ForwardConfig, Input, ManagerConfig};
 use quittance_monitor::{FeeEstimates, Tip};
 use quittance_payments::{DirectRouter, InvoiceKey};
 use quittance_primitives::{CltvExpiryDelta, FeeratePerKw, MilliSatoshi, NodeId};

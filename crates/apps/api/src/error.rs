@@ -119,7 +119,10 @@ impl From<NodeError> for Problem {
                 Some("connect first: quittance connect NODE@HOST:PORT"),
             ),
             NodeError::UnknownChannel(_) => (ErrorCode::UnknownChannel, Some("quittance channels lists them")),
-            NodeError::ChannelRefused(..) | NodeError::OpenRefused(_) => (ErrorCode::Refused, None),
+            NodeError::ChannelRefused(..)
+            | NodeError::OpenRefused(_)
+            | NodeError::NothingIntercepted(..)
+            | NodeError::ForwardRefused(_) => (ErrorCode::Refused, None),
             NodeError::RefusedByPeer(_) | NodeError::OpenTimedOut(_) => (ErrorCode::PeerRefused, None),
             NodeError::Wallet(quittance_node::WalletError::Insufficient { .. }) => (
                 ErrorCode::InsufficientFunds,

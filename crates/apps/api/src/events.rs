@@ -61,6 +61,29 @@ pub enum EventKind {
         to_channel: Hex<32>,
         fee_msat: u64,
     },
+    /// A part of a payment of ours failed. Told only where the node is set up for it.
+    PaymentPathFailed {
+        #[schema(value_type = String)]
+        id: Hex<32>,
+        #[schema(value_type = String)]
+        payment_hash: Hex<32>,
+        #[schema(value_type = String)]
+        channel: Hex<32>,
+        /// The hop that failed it, 0 for our peer.
+        hop: Option<u32>,
+        /// What it said, as BOLT 4 numbers it.
+        failure_code: Option<u16>,
+    },
+    /// An HTLC waits for a decision.
+    HtlcIntercepted {
+        #[schema(value_type = String)]
+        channel: Hex<32>,
+        htlc: u64,
+        #[schema(value_type = String)]
+        payment_hash: Hex<32>,
+        amount_in_msat: u64,
+        amount_out_msat: u64,
+    },
     /// A channel may be used.
     ChannelReady {
         #[schema(value_type = String)]
@@ -130,6 +153,34 @@ impl From<quittance_node::NumberedEvent> for Event {
                 from_channel: Hex(upstream.0),
                 to_channel: Hex(downstream.0),
                 fee_msat: fee_earned.0,
+            },
+            Told::PaymentPathFailed {
+                payment_id,
+                payment_hash,
+                channel,
+                hop,
+                failure_code,
+                ..
+            } => EventKind::PaymentPathFailed {
+                id: Hex(payment_id.0),
+                payment_hash: Hex(payment_hash.0),
+                channel: Hex(channel.0),
+                hop,
+                failure_code,
+            },
+            Told::HtlcIntercepted {
+                upstream,
+                htlc,
+                payment_hash,
+                amount_in,
+                amount_out,
+                ..
+            } => EventKind::HtlcIntercepted {
+                channel: Hex(upstream.0),
+                htlc: htlc.0,
+                payment_hash: Hex(payment_hash.0),
+                amount_in_msat: amount_in.0,
+                amount_out_msat: amount_out.0,
             },
             Told::ChannelReady(channel) => EventKind::ChannelReady {
                 channel: Hex(channel.0),

@@ -11,7 +11,7 @@ use quittance_chain::{FeePolicy, Pace, Tip};
 use quittance_channel::opening::OpeningPolicy;
 use quittance_channel::{ChannelLimits, ForwardingPolicy, InlineVerifier};
 use quittance_journal::{Gate, HeaderRow, Key, KeyRange, Space, Step, Store, decode_record};
-use quittance_manager::{ChannelManager, Context, ManagerConfig};
+use quittance_manager::{ChannelManager, Context, ForwardConfig, ManagerConfig};
 use quittance_net::{Config, Limits, Network as Peers, PeerAddress, Timing};
 use quittance_payments::{DirectRouter, InvoiceKey};
 use quittance_primitives::{CltvExpiryDelta, Feature, Features, MilliSatoshi, NodeId};
@@ -71,6 +71,10 @@ pub struct Policy {
     pub forward_timeout_ms: u64,
     /// Peers that may open channels that are used before they are confirmed.
     pub zeroconf_peers: BTreeSet<NodeId>,
+    /// How long HTLCs wait for others to leave with, and about which of them the user decides.
+    pub forwards: ForwardConfig,
+    /// Whether an event tells of each part of a payment that fails.
+    pub tell_path_failures: bool,
 }
 
 impl Policy {
@@ -89,6 +93,8 @@ impl Policy {
             mpp_timeout_ms: 60_000,
             forward_timeout_ms: 30_000,
             zeroconf_peers: BTreeSet::new(),
+            forwards: ForwardConfig::default(),
+            tell_path_failures: false,
         }
     }
 }
@@ -355,6 +361,8 @@ impl NodeBuilder {
             opening: self.policy.opening.clone(),
             forwarding: self.policy.forwarding,
             zeroconf_peers: self.policy.zeroconf_peers.clone(),
+            forwards: self.policy.forwards.clone(),
+            tell_path_failures: self.policy.tell_path_failures,
         };
         let restored = ChannelManager::restore(config, best, &store, &context)?;
         for line in &restored.rebuilt {

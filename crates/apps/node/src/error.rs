@@ -7,7 +7,7 @@ use quittance_invoice::{BuildError, SignError};
 use quittance_journal::{EventNumber, ReadError, StoreFailed};
 use quittance_manager::RestoreError;
 use quittance_net::ConnectError;
-use quittance_primitives::{ChannelId, MilliSatoshi, NodeId, PaymentHash, PaymentId};
+use quittance_primitives::{ChannelId, HtlcId, MilliSatoshi, NodeId, PaymentHash, PaymentId};
 use quittance_store::embedded::OpenError;
 
 use crate::wallet::WalletError;
@@ -44,6 +44,10 @@ pub enum NodeError {
     UnknownPayment(PaymentId),
     #[error("no payment with hash {0} is held, or not completely")]
     NothingHeld(PaymentHash),
+    #[error("HTLC {1} of channel {0} does not wait for a decision: it was decided, or failed in time")]
+    NothingIntercepted(ChannelId, HtlcId),
+    #[error("the HTLC cannot be sent on so: {0}")]
+    ForwardRefused(String),
     #[error("event {} was not shown yet, so it cannot have been handled", .0.0)]
     NotShown(EventNumber),
     #[error("the invoice has expired")]

@@ -12,7 +12,9 @@ use quittance_journal::EventNumber;
 use quittance_manager::{Command, NewChannel, NewPayment, Response};
 use quittance_net::{Direction, Network as Peers, PeerAddress};
 use quittance_payments::{Payment, PaymentStatus};
-use quittance_primitives::{ChannelId, FeeratePerKw, MilliSatoshi, NodeId, PaymentHash, PaymentId, PaymentPreimage};
+use quittance_primitives::{
+    ChannelId, FeeratePerKw, HtlcId, MilliSatoshi, NodeId, PaymentHash, PaymentId, PaymentPreimage,
+};
 use quittance_signer::LocalSigner;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -315,6 +317,40 @@ impl Node {
         }
     }
 
+    /// Sends on an HTLC that `Event::HtlcIntercepted` asked about, through `over`, where it is to bring `amount` msat.
+    ///
+    /// # Errors
+    /// [`NodeError::NothingIntercepted`] when it does not wait any more, [`NodeError::ForwardRefused`] when we could lose by it.
+    pub async fn forward_intercepted(
+        &self,
+        upstream: ChannelId,
+        htlc: HtlcId,
+        over: ChannelId,
+        amount: MilliSatoshi,
+    ) -> Result<(), NodeError> {
+        let command = Command::ForwardIntercepted {
+            upstream,
+            htlc,
+            over,
+            amount,
+        };
+        match self.command(command).await? {
+            Response::Done => Ok(()),
+            other => Err(refused(other)),
+        }
+    }
+
+    /// Fails an HTLC that `Event::HtlcIntercepted` asked about.
+    ///
+    /// # Errors
+    /// [`NodeError::NothingIntercepted`] when it does not wait any more.
+    pub async fn refuse_intercepted(&self, upstream: ChannelId, htlc: HtlcId) -> Result<(), NodeError> {
+        match self.command(Command::RefuseIntercepted(upstream, htlc)).await? {
+            Response::Done => Ok(()),
+            other => Err(refused(other)),
+        }
+    }
+
     /// The events from `from` on, as far as they are kept, or all that are not handled and those to come.
     ///
     /// # Errors
@@ -478,6 +514,8 @@ fn refused(response: Response) -> NodeError {
         Response::PaymentConflict(id) => NodeError::PaymentConflict(id),
         Response::UnknownPayment(id) => NodeError::UnknownPayment(id),
         Response::NothingHeld(hash) => NodeError::NothingHeld(hash),
+        Response::NothingIntercepted(channel, htlc) => NodeError::NothingIntercepted(channel, htlc),
+        Response::ForwardRefused(why) => NodeError::ForwardRefused(why),
         Response::OpenRefused(why) => NodeError::OpenRefused(why),
         Response::UnfitFunding(why) => NodeError::UnfitFunding(why),
         Response::PeerNotConnected(peer) => NodeError::PeerNotConnected(peer),

@@ -179,7 +179,11 @@ impl Figures {
             Event::PaymentFailed { .. } => self.payments_failed += 1,
             Event::PaymentClaimed { .. } => self.payments_received += 1,
             Event::PaymentForwarded { .. } => self.payments_forwarded += 1,
-            Event::PaymentClaimable { .. } | Event::ChannelReady(_) | Event::ChannelClosed(..) => {}
+            Event::PaymentClaimable { .. }
+            | Event::PaymentPathFailed { .. }
+            | Event::HtlcIntercepted { .. }
+            | Event::ChannelReady(_)
+            | Event::ChannelClosed(..) => {}
         }
     }
 }

@@ -267,6 +267,24 @@ impl Text for api::Event {
                 short(to_channel),
                 grouped(*fee_msat)
             ),
+            api::EventKind::PaymentPathFailed {
+                id, hop, failure_code, ..
+            } => format!(
+                "a part of payment {} failed at hop {}, code {}",
+                short(id),
+                hop.map_or("?".to_owned(), |hop| hop.to_string()),
+                failure_code.map_or("unknown".to_owned(), |code| format!("{code:#06x}"))
+            ),
+            api::EventKind::HtlcIntercepted {
+                channel,
+                htlc,
+                amount_in_msat,
+                ..
+            } => format!(
+                "HTLC {htlc} of channel {} waits for a decision, with {} msat",
+                short(channel),
+                grouped(*amount_in_msat)
+            ),
             api::EventKind::ChannelReady { channel } => format!("channel {} is open", short(channel)),
             api::EventKind::ChannelClosed { channel, reason } => {
                 format!("channel {} is closed: {reason}", short(channel))
