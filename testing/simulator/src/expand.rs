@@ -18,7 +18,7 @@ impl Effort {
     /// Every crash point in every way.
     pub const ALL: Self = Self { runs_max: usize::MAX };
     /// What a test that runs with all others can afford.
-    pub const TEST: Self = Self { runs_max: 30 };
+    pub const TEST: Self = Self { runs_max: 12 };
 }
 
 /// What was tried.

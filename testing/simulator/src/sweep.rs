@@ -9,6 +9,7 @@
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use quittance_channel::OnChain;
 use quittance_manager::Command;
 use quittance_payments::HintHop;
 
@@ -108,8 +109,10 @@ pub enum Story {
     Untold,
 }
 
-/// After so many blocks nothing in the chain is undecided: every HTLC has expired, and every delay is over.
-const BLOCKS_TO_THE_END: u32 = 320;
+/// After so many blocks nothing in the chain is undecided: an HTLC over seven hops has expired, and every delay is over.
+const BLOCKS_TO_THE_END: u32 = 720;
+/// How many of them are found before anybody looks.
+const BLOCKS_AT_ONCE: u32 = 30;
 
 struct Sweep {
     world: World,
@@ -198,10 +201,38 @@ impl Sweep {
             self.world.reconnect();
         }
         if self.mood.closes() {
-            // What is on the chain ends by it.
-            self.world.mine(BLOCKS_TO_THE_END);
+            self.wait_for_the_chain();
         }
         self.world.conclude();
+    }
+
+    /// What is on the chain ends by it: its HTLCs are claimed, or expire.
+    fn wait_for_the_chain(&mut self) {
+        for node in 0..self.world.nodes.len() {
+            self.world.nodes[node].user.handles_at_once = true;
+            self.world.handle_all_events(node);
+        }
+        self.world.mine(8);
+        for _ in 0..BLOCKS_TO_THE_END / BLOCKS_AT_ONCE {
+            if !self.is_undecided() {
+                return;
+            }
+            self.world.mine(BLOCKS_AT_ONCE);
+        }
+    }
+
+    /// Whether a channel still has an HTLC, or an outcome that somebody waits for.
+    fn is_undecided(&self) -> bool {
+        let processes = self.world.nodes.iter().filter_map(|node| node.process.as_ref());
+        let mut channels = processes.flat_map(|process| process.manager.channels());
+        channels.any(|channel| {
+            let state = channel.state();
+            let commitments = &state.commitments;
+            let offered = commitments.offered.values().map(|htlc| htlc.on_chain);
+            let received = commitments.received.values().map(|htlc| htlc.on_chain);
+            let has_htlc = offered.chain(received).any(|on_chain| on_chain == OnChain::Open);
+            has_htlc || state.unreleased_htlcs().next().is_some() || !state.claims.is_empty()
+        })
     }
 
     fn outcome(self) -> Outcome {

@@ -209,9 +209,6 @@ fn of_the_channel(state: &ChannelState, commitment: &OnChainCommitment, txid: Tx
         Closing::Ours(_) | Closing::Peers(..) | Closing::Revoked(_) | Closing::Unknown => {
             is_open.then_some(Fact::CommitmentConfirmed(txid))
         }
-        Closing::Mutual => {
-            mark!("monitor: closed by agreement");
-            None
-        }
+        Closing::Mutual => None,
     }
 }

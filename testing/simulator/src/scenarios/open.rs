@@ -122,6 +122,9 @@ pub(super) fn signed_funding_is_rebroadcast_until_it_confirms(effort: Effort) ->
         world.crash(A, Keep::All, RowsAfterCrash::Lost);
         world.start(A);
         assert_eq!(world.chain.chain.mempool().len(), 1, "the funding is broadcast again");
+        // It confirms, is taken back, and confirms again.
+        world.mine(4);
+        world.reorg(5, &MineOptions::blocks(6));
         is_usable(world);
     };
     Schedule::new(World::new(2, 7), &[A], script, end).run(effort)

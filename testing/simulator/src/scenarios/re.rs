@@ -308,6 +308,7 @@ pub(super) fn goes_on_with_c(world: &mut World) {
 }
 
 pub(super) fn peer_that_fell_behind_meets_our_latest_state(effort: Effort) -> Report {
+    // A lost revocations of its own; or only that it had received our last commitment.
     let mut world = line();
     let before = world.lsn(A);
     for number in 3..5 {
@@ -316,6 +317,18 @@ pub(super) fn peer_that_fell_behind_meets_our_latest_state(effort: Effort) -> Re
         world.settle();
     }
     put_back(&mut world, A, before);
+    let revocations = meets_our_latest_state(world, effort);
+    let mut world = line();
+    let before = world.lsn(A);
+    world.cut = Some(cut(A, B, "commitment_signed", Arrives::No));
+    let hold = world.hold_invoice(A, AMOUNT);
+    world.pay(B, A, OTHER_ID, &hold.invoice, AMOUNT, Vec::new());
+    world.settle();
+    put_back(&mut world, A, before);
+    revocations + meets_our_latest_state(world, effort)
+}
+
+fn meets_our_latest_state(mut world: World, effort: Effort) -> Report {
     world.checker.closable = true;
     let script = |world: &mut World| {
         world.connect(A, B);

@@ -44,18 +44,26 @@ pub(super) fn preimage_outlives_a_reorg(effort: Effort) -> Report {
     payer + Schedule::new(world, &[B], script, end).run(effort)
 }
 
+/// What a reorganisation puts in the place of A's commitment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Instead {
+    Revoked,
+    Current,
+    Nothing,
+}
+
 pub(super) fn reorg_swaps_the_commitment(effort: Effort) -> Report {
-    let reports = [false, true].map(|is_revoked| {
+    let reports = [Instead::Revoked, Instead::Current, Instead::Nothing].map(|instead| {
         let (mut world, hold) = held_by_b();
         let channel = channel_between(&world, B, A).expect("B runs");
         let early = world.commitment_of(B, channel);
         claim(&mut world, B, &hold);
         world.settle();
         world.conclude_well();
-        let theirs = if is_revoked {
-            early
-        } else {
-            world.commitment_of(B, channel)
+        let theirs = match instead {
+            Instead::Revoked => Some(early),
+            Instead::Current => Some(world.commitment_of(B, channel)),
+            Instead::Nothing => None,
         };
         world.checker.excused.insert(B);
         world.crash(B, Keep::All, RowsAfterCrash::Whole);
@@ -63,14 +71,24 @@ pub(super) fn reorg_swaps_the_commitment(effort: Effort) -> Report {
             closes(world, A, B);
             world.mine(2);
             world.start(A);
-            world.reorg(2, &MineOptions::blocks(3).including([theirs.clone()]));
+            // The chain does not wait for A.
+            world.reorg(2, &MineOptions::empty(3).including(theirs.clone()));
+            world.forget_mempool();
             world.start(A);
             world.mine(4);
         };
         let end = |world: &mut World| {
             world.start(A);
+            if instead == Instead::Nothing {
+                // The order may have been lost with its crash.
+                closes(world, A, B);
+            }
             world.mine(160);
-            let due = if is_revoked { 9_900_000 } else { 5_930_000 };
+            let due = if instead == Instead::Revoked {
+                9_900_000
+            } else {
+                5_930_000
+            };
             assert!(
                 world.swept(A) >= Amount::from_sat(due),
                 "A has {due} sat of the commitment that is in the chain, but for fees: {}",
@@ -78,7 +96,6 @@ pub(super) fn reorg_swaps_the_commitment(effort: Effort) -> Report {
             );
             is_sent(world);
         };
-        // The reorganisation comes whatever dies: the chain does not wait for A.
         Schedule::new(world, &[A], script, end).run(effort)
     });
     reports.into_iter().sum()
@@ -193,6 +210,13 @@ pub(super) fn second_stage_cheat_is_punished(effort: Effort) -> Report {
         world.start(A);
         world.mine(30);
         is_punished(world);
+        let made = (0..)
+            .zip(&claimed.output)
+            .find(|(_, output)| output.value == Amount::from_sat(50_000));
+        let (vout, _) = made.expect("it holds the HTLC");
+        let txid = claimed.compute_txid();
+        let left = world.chain.chain.utxo(&OutPoint { txid, vout });
+        assert!(left.is_none(), "what the cheater made of the HTLC is taken from it");
     };
     Schedule::new(world, &[A], script, end).run(effort)
 }

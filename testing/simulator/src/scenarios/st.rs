@@ -139,6 +139,22 @@ pub(super) fn damaged_record_is_named_not_skipped(_effort: Effort) -> Report {
             }
             report.crash_points += 1;
         }
+        // One update in the middle of a log is gone.
+        let updates: Vec<Key> = world.nodes[node].store.rows().iter().map(|(key, _)| *key).collect();
+        let updates: Vec<Key> = updates
+            .into_iter()
+            .filter(|key| key.space() == Space::Updates)
+            .collect();
+        for key in &updates[..updates.len() - 1] {
+            let mut world = world.clone();
+            let mut rows = world.nodes[node].store.rows().clone();
+            rows.retain(|other| other != key);
+            let lsn = world.nodes[node].store.appended();
+            world.nodes[node].store = MemoryStore::holding(lsn, rows);
+            refuses_to_start(&mut world, node, "lacks update");
+            report.crash_points += 1;
+            report.runs += 1;
+        }
     }
     report
 }

@@ -6,7 +6,7 @@ use quittance_channel::CloseRequest;
 use quittance_manager::{Command, Input};
 use quittance_monitor::FeeEstimates;
 use quittance_payments::HintHop;
-use quittance_primitives::{FeeratePerKw, MilliSatoshi, PaymentId};
+use quittance_primitives::{FeeratePerKw, MilliSatoshi, PaymentId, ShortChannelId};
 use quittance_regtest::MineOptions;
 use quittance_store::memory::{Fault, Keep};
 
@@ -88,7 +88,13 @@ impl Sweep {
 
     fn pay(&mut self, payer: NodeIndex) {
         let payee = self.pick(self.world.nodes.len());
-        let Some(way) = self.way(payer, payee) else { return };
+        let Some(mut way) = self.way(payer, payee) else { return };
+        if self.random.chance(2) {
+            // A hint that is wrong.
+            for hop in way.iter_mut().filter_map(|hops| hops.last_mut()) {
+                hop.short_channel_id = ShortChannelId(self.random.draw());
+            }
+        }
         let amount = match self.random.below(5) {
             4 => self.amount_in_parts(payer, payee),
             0 if !self.mood.closes() => 1 + self.random.below(400_000),

@@ -116,7 +116,7 @@ mod switched {
     }
 
     /// Rows that are about what a mutant does, where chance would seldom come to it: they are tried first.
-    const STORIES: [(Mutant, &str); 13] = [
+    const STORIES: [(Mutant, &str); 18] = [
         (Mutant::PaymentRowAfterSend, "OP-09"),
         (Mutant::OldRowBelieved, "OP-11"),
         (Mutant::SignedAgainOtherwise, "RE-02"),
@@ -128,7 +128,12 @@ mod switched {
         (Mutant::HeldFailedAtStart, "IN-05"),
         (Mutant::FailedSyncRetried, "ST-04"),
         (Mutant::UnreadableIsAbsent, "ST-08"),
+        (Mutant::PreimageOnChainIgnored, "OC-01"),
+        (Mutant::LatePreimageIgnored, "OC-05"),
+        (Mutant::PenaltyMissesHtlc, "OC-08"),
         (Mutant::SecondStageUnpunished, "OC-09"),
+        (Mutant::ReorgForgotten, "OC-15"),
+        (Mutant::ClaimDeadlineIgnored, "FW-13"),
         (Mutant::RevokedHtlcsNotKept, "OC-08"),
     ];
 

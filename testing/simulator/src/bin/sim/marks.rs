@@ -21,6 +21,7 @@ mod counted {
     use quittance_simulator::sweep::{self, Recipe, Story};
     use quittance_simulator::{Effort, scenarios};
 
+    const NOT_REACHED: &str = include_str!("../../../marks_not_reached.txt");
     const ENGINE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../crates/engine");
 
     /// Random runs for the budget, then every row of the table once: every mark must be reached.
@@ -34,23 +35,41 @@ mod counted {
         };
         let by_seeds = by_seeds(budget);
         let by_rows = by_rows();
+        let excused = excused();
         let mut missing = 0;
         for (name, file) in &placed {
-            match (by_seeds.contains(name.as_str()), by_rows.contains(name.as_str())) {
-                (true, _) => {}
-                (false, true) => println!("by rows only:  {name} ({file})"),
-                (false, false) => {
+            let name = name.as_str();
+            let why = excused.get(name);
+            match (by_seeds.contains(name), by_rows.contains(name), why) {
+                (true, _, None) => {}
+                (false, true, None) => println!("by rows only:  {name} ({file})"),
+                (false, false, Some(why)) => println!("not yet:       {name} ({file}): {why}"),
+                (true, _, Some(_)) | (false, true, Some(_)) => {
+                    missing += 1;
+                    println!("REACHED:       {name} ({file}) must leave marks_not_reached.txt");
+                }
+                (false, false, None) => {
                     missing += 1;
                     println!("NOT REACHED:   {name} ({file})");
                 }
             }
         }
+        for name in excused.keys().filter(|name| !placed.contains_key(**name)) {
+            missing += 1;
+            println!("NO SUCH MARK:  {name}, of marks_not_reached.txt");
+        }
         let seeds = placed.keys().filter(|name| by_seeds.contains(name.as_str())).count();
         println!(
-            "{} marks, {seeds} reached by random runs, {missing} not reached",
+            "{} marks, {seeds} reached by random runs, {missing} not as they should be",
             placed.len()
         );
         missing == 0
+    }
+
+    /// The marks that no simulation reaches yet, with why.
+    fn excused() -> BTreeMap<&'static str, &'static str> {
+        let lines = NOT_REACHED.lines().filter(|line| !line.starts_with('#'));
+        lines.filter_map(|line| line.split_once(" # ")).collect()
     }
 
     fn by_seeds(budget: Duration) -> BTreeSet<&'static str> {
