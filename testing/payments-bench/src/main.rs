@@ -1,7 +1,8 @@
 //! Measures payments end to end, in one process and one thread with the store's own: real engines, gates, signers and stores, real syncs,
 //! and every message encoded and decoded.
 //!
-//! - `quittance-payments-bench payments [COUNT]`: direct and forwarded, one at a time and 100 in flight; and the engine alone.
+//! - `quittance-payments-bench payments [COUNT]`: direct and forwarded, one at a time and 100 in flight.
+//! - `quittance-payments-bench memory [COUNT]`: the same with stores in memory, and the engine alone.
 //! - `quittance-payments-bench start FOLDER [CHANNELS] [PAYMENTS]`: makes a store with so many channels and old payments, if there is
 //!   none, then starts a node from it and says what that took. Run it twice: a start in a process that made the store says little.
 
@@ -25,6 +26,7 @@ fn main() -> node::Outcome<()> {
     };
     match arguments.first().map(String::as_str) {
         Some("payments") => payments::measure(number(1, 1_000)?),
+        Some("memory") => payments::measure_in_memory(number(1, 1_000)?),
         Some("start") => {
             let folder = arguments.get(1).ok_or("which folder?")?;
             restart::measure(
@@ -33,6 +35,6 @@ fn main() -> node::Outcome<()> {
                 number(3, 100_000)?,
             )
         }
-        Some(_) | None => Err("payments [COUNT] | start FOLDER [CHANNELS] [PAYMENTS]".into()),
+        Some(_) | None => Err("payments [COUNT] | memory [COUNT] | start FOLDER [CHANNELS] [PAYMENTS]".into()),
     }
 }
