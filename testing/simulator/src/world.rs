@@ -6,10 +6,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use bitcoin::Transaction;
+use bitcoin::{Transaction, TxOut};
 use quittance_channel::{HtlcSource, OfferedHtlc, Outcome};
 use quittance_journal::{EventNumber, Generation, Lsn, Store};
-use quittance_manager::{Command, Effect, Event, Input, NewPayment, Outgoing, Purpose, RequestId};
+use quittance_manager::{Effect, Event, Input, NewPayment, Outgoing, Purpose, RequestId};
 use quittance_primitives::{ChannelId, Feature, Features, HtlcId, MilliSatoshi, NodeId, PaymentId};
 use quittance_records::Record;
 use quittance_store::memory::{Fault, Keep};
@@ -43,6 +43,9 @@ pub struct Requested {
     /// The first call.
     pub request: RequestId,
 }
+
+/// An opening that waits for its funding: peer, temporary id, output.
+pub type WantedFunding = (NodeId, ChannelId, TxOut);
 
 /// A message on its way.
 #[derive(Clone, Debug)]
@@ -85,6 +88,8 @@ pub struct World {
     latencies: BTreeMap<(NodeIndex, NodeIndex), Latency>,
     /// What each node sent to each other lately, so that it can be sent again.
     sent_lately: BTreeMap<(NodeIndex, NodeIndex), VecDeque<Vec<u8>>>,
+    /// How many openings are funded by one transaction, and those that wait for it.
+    pub batch: Option<(usize, Vec<WantedFunding>)>,
     /// What was broadcast, by whom and what for.
     pub broadcast: Vec<(NodeIndex, Transaction, Purpose)>,
     /// How many syncs, one after the other and on whatever disk, each node's newest state rests on.
@@ -121,6 +126,7 @@ impl World {
             wires: BTreeMap::new(),
             latencies: BTreeMap::new(),
             sent_lately: BTreeMap::new(),
+            batch: None,
             broadcast: Vec::new(),
             depths: BTreeMap::new(),
             connected: BTreeSet::new(),
@@ -437,13 +443,7 @@ impl World {
                 temporary_channel_id,
                 output,
             } => {
-                let funding = Box::new(self.chain.funding(output));
-                let command = Command::FundChannel {
-                    peer,
-                    temporary_channel_id,
-                    funding,
-                };
-                self.command(node, command);
+                self.fund(node, peer, temporary_channel_id, output);
             }
         }
     }

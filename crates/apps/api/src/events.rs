@@ -106,6 +106,7 @@ pub struct Handled {
 }
 
 impl From<quittance_node::NumberedEvent> for Event {
+    #[allow(clippy::too_many_lines, reason = "one arm for each kind of event")]
     fn from(event: quittance_node::NumberedEvent) -> Self {
         use quittance_node::Event as Told;
         let kind = match event.event {

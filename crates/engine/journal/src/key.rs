@@ -48,6 +48,8 @@ pub enum HeaderRow {
     ReservedEvents = 2,
     /// The number below which the user has handled every event. Kept here, so that no older copy of the events' rows brings one back.
     HandledEvents = 3,
+    /// After a restore that the operator declared: the channels whose peers have not confirmed their state.
+    AwaitingPeers = 4,
 }
 
 /// The number of an update in its channel's log, counted up from 1 without a gap; 0 stands before the first.
@@ -245,7 +247,12 @@ impl Space {
 
 impl HeaderRow {
     /// Every row of the header.
-    pub const ALL: [Self; 3] = [Self::Owner, Self::ReservedEvents, Self::HandledEvents];
+    pub const ALL: [Self; 4] = [
+        Self::Owner,
+        Self::ReservedEvents,
+        Self::HandledEvents,
+        Self::AwaitingPeers,
+    ];
 
     fn from_number(number: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|row| *row as u8 == number)
@@ -301,7 +308,7 @@ impl KeyRange {
         const LOW: ChannelId = ChannelId([0; 32]);
         const HIGH: ChannelId = ChannelId([0xff; 32]);
         let (first, last) = match space {
-            Space::Header => (Key::Header(HeaderRow::Owner), Key::Header(HeaderRow::HandledEvents)),
+            Space::Header => (Key::Header(HeaderRow::Owner), Key::Header(HeaderRow::AwaitingPeers)),
             Space::Checkpoints => (Key::Checkpoint(LOW), Key::Checkpoint(HIGH)),
             Space::Updates => (Key::Update(LOW, UpdateId(0)), Key::Update(HIGH, UpdateId(u64::MAX))),
             Space::Cold => (
@@ -393,6 +400,7 @@ impl fmt::Display for Key {
             Self::Header(HeaderRow::Owner) => f.write_str("header/owner"),
             Self::Header(HeaderRow::ReservedEvents) => f.write_str("header/reserved-events"),
             Self::Header(HeaderRow::HandledEvents) => f.write_str("header/handled-events"),
+            Self::Header(HeaderRow::AwaitingPeers) => f.write_str("header/awaiting-peers"),
             Self::Checkpoint(channel) => write!(f, "channel/{channel}/checkpoint"),
             Self::Update(channel, id) => write!(f, "channel/{channel}/update/{}", id.0),
             Self::Cold(channel, ColdId::Outcome(htlc)) => write!(f, "channel/{channel}/outcome/{}", htlc.0),

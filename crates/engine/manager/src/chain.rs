@@ -128,7 +128,13 @@ impl ChannelManager {
             let channel = &self.channels[&id];
             let decision = channel
                 .decide_ready(height, None)
-                .or_else(|| channel.decide_funding_timeout(height));
+                .or_else(|| channel.decide_funding_timeout(height))
+                .or_else(|| {
+                    self.monitors[&id]
+                        .monitor
+                        .is_double_spent()
+                        .then(|| channel.decide_double_spent())?
+                });
             if let Some(decision) = decision {
                 self.adopt(id, decision, turn);
                 if let Phase::Abandoned(why) = self.channels[&id].state().phase {
@@ -346,19 +352,29 @@ impl ChannelManager {
         self.held.retain(|_, parts| !parts.is_empty());
     }
 
-    /// The channels whose funding output a block spends.
+    /// The channels whose funding output a block spends, or a coin that is to fund them.
     fn spent_channels(&self, block: &ConnectedBlock) -> BTreeSet<ChannelId> {
-        let by_funding: BTreeMap<_, _> = self
-            .channels
-            .iter()
-            .map(|(id, channel)| (channel.state().facts.funding, *id))
-            .collect();
+        let mut by_coin: BTreeMap<_, Vec<ChannelId>> = BTreeMap::new();
+        for (id, channel) in &self.channels {
+            let state = channel.state();
+            by_coin.entry(state.facts.funding).or_default().push(*id);
+            let funding = state
+                .facts
+                .funding_transaction
+                .as_ref()
+                .filter(|_| state.funding.is_none());
+            for input in funding.iter().flat_map(|funding| &funding.transaction().input) {
+                by_coin.entry(input.previous_output).or_default().push(*id);
+            }
+        }
         let inputs = block
             .transactions
             .iter()
             .flat_map(|(_, transaction)| &transaction.input);
         inputs
-            .filter_map(|input| by_funding.get(&input.previous_output).copied())
+            .filter_map(|input| by_coin.get(&input.previous_output))
+            .flatten()
+            .copied()
             .collect()
     }
 

@@ -10,6 +10,7 @@
 
 mod api;
 mod chain;
+mod declared;
 mod events;
 mod forwarding;
 mod inbound;
@@ -26,5 +27,6 @@ pub use api::{
     NewChannel, NewPayment, NumberedEvent, Outgoing, Purpose, RequestId, Response,
 };
 pub use chain::load;
+pub use declared::declare_restored;
 pub use manager::{ChannelManager, ForwardConfig, ManagerConfig, PAYMENT_VERSION};
 pub use restore::{RestoreError, Restored};

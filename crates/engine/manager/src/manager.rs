@@ -68,6 +68,8 @@ pub struct ChannelManager {
     pub(crate) best: BlockHeight,
     pub(crate) peers: BTreeMap<NodeId, ConnectedPeer>,
     pub(crate) channels: BTreeMap<ChannelId, Channel>,
+    /// Channels whose state their peers have yet to confirm, after a restore that the operator declared.
+    pub(crate) awaiting_peers: BTreeSet<ChannelId>,
     /// Each channel's monitor.
     pub(crate) monitors: BTreeMap<ChannelId, Monitored>,
     /// Channels on their way to existence, by peer and temporary id. Forgotten with the connection.
@@ -176,7 +178,7 @@ impl ChannelManager {
                 generation,
                 features,
             } => self.connect(peer, generation, features, turn),
-            Input::PeerDisconnected(peer) => self.disconnect(&peer),
+            Input::PeerDisconnected(peer) => self.disconnect(&peer, turn),
             Input::PeerMessage {
                 peer,
                 message,
@@ -248,7 +250,7 @@ impl ChannelManager {
     }
 
     fn connect(&mut self, peer: NodeId, generation: Generation, features: Features, turn: &mut Turn<'_>) {
-        self.disconnect(&peer);
+        self.disconnect(&peer, turn);
         self.peers.insert(
             peer,
             ConnectedPeer {
@@ -262,9 +264,9 @@ impl ChannelManager {
         }
     }
 
-    pub(crate) fn disconnect(&mut self, peer: &NodeId) {
+    pub(crate) fn disconnect(&mut self, peer: &NodeId, turn: &mut Turn<'_>) {
         self.peers.remove(peer);
-        self.forget_openings(peer);
+        self.forget_openings(peer, turn);
         for channel in self
             .channels
             .values_mut()
@@ -305,6 +307,7 @@ impl ChannelManager {
                 let was_up = matches!(channel.link(), Link::Up(_));
                 self.adopt(id, decision, turn);
                 if !was_up && matches!(self.channels[&id].link(), Link::Up(_)) {
+                    self.peer_confirmed(id, turn);
                     self.link_is_up(id, turn);
                 }
             }

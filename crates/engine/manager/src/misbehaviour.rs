@@ -31,7 +31,7 @@ impl ChannelManager {
                     };
                     turn.step.emit(scope, Effect::Disconnect(peer, reason));
                 }
-                self.disconnect(&peer);
+                self.disconnect(&peer, turn);
             }
             Answer::FailChannel => {
                 mark!("misbehaviour: the channel fails");
@@ -78,6 +78,7 @@ impl ChannelManager {
             mark!("misbehaviour: the peer fails a channel");
             self.force_close(id, ForceCloseReason::PeerFailed(text.clone()), turn);
         }
+        self.opening_failed(peer, error.channel_id, turn);
     }
 
     /// A message about a channel that we do not know (BOLT 1).
@@ -93,6 +94,9 @@ impl ChannelManager {
 
     /// Closes a channel by our latest commitment, unless it is closed or must not be.
     pub(crate) fn force_close(&mut self, id: ChannelId, reason: ForceCloseReason, turn: &mut Turn<'_>) {
+        if !self.may_close(id, &reason) {
+            return;
+        }
         let why = format!("{reason:?}");
         if let Some(decision) = self.channels[&id].decide_force_close(reason) {
             self.adopt(id, decision, turn);

@@ -1,12 +1,14 @@
 //! Channels on their way to existence (BOLT 2, channel establishment v1). Nothing of an opening is durable before the channel's first step: a
 //! lost connection or a restart forgets it, and no money is at stake.
 
+use std::collections::BTreeMap;
+
 use quittance_channel::opening::{
-    Fundee, Funder, NewChannelKeys, OpenRefusal, OpenRequest, OurPart, Proposal, Refused, Trust,
+    Fundee, Funder, FundingTransaction, NewChannelKeys, OpenRefusal, OpenRequest, OurPart, Proposal, Refused, Trust,
 };
 use quittance_channel::{Attached, Channel, ForwardingPolicy, Reaction, SideFacts};
 use quittance_primitives::{ChannelId, MilliSatoshi, NodeId};
-use quittance_wire::{AcceptChannel, FundingCreated, FundingSigned, Message, OpenChannel};
+use quittance_wire::{AcceptChannel, ErrorMessage, FundingCreated, FundingSigned, Message, OpenChannel};
 
 use crate::api::{Effect, NewChannel, Outgoing, Response};
 use crate::chain::Monitored;
@@ -107,7 +109,7 @@ impl ChannelManager {
         &mut self,
         peer: NodeId,
         id: ChannelId,
-        funding: quittance_channel::opening::FundingTransaction,
+        funding: FundingTransaction,
         turn: &mut Turn<'_>,
     ) -> Response {
         let key = (peer, id);
@@ -135,13 +137,101 @@ impl ChannelManager {
                 self.openings.insert(key, theirs);
                 Response::UnknownOpening(id)
             }
-            None => Response::UnknownOpening(id),
+            None => {
+                self.give_up(funding.channels(), turn);
+                Response::UnknownOpening(id)
+            }
         }
     }
 
     /// BOLT 2: openings are forgotten with their connection.
-    pub(crate) fn forget_openings(&mut self, peer: &NodeId) {
-        self.openings.retain(|(other, _), _| other != peer);
+    ///
+    /// A batch that lost one of its openings is given up: the rest of it would never be broadcast.
+    pub(crate) fn forget_openings(&mut self, peer: &NodeId, turn: &mut Turn<'_>) {
+        let (lost, left): (BTreeMap<_, _>, BTreeMap<_, _>) = std::mem::take(&mut self.openings)
+            .into_iter()
+            .partition(|((other, _), _)| other == peer);
+        self.openings = left;
+        for opening in lost.into_values() {
+            if let Opening::Ours(funder) = opening {
+                self.give_up_batch_of(&funder, turn);
+            }
+        }
+    }
+
+    /// The peer failed an opening, or all of them.
+    pub(crate) fn opening_failed(&mut self, peer: &NodeId, meant: ChannelId, turn: &mut Turn<'_>) {
+        let is_meant = |(other, temporary): &(NodeId, ChannelId), opening: &Opening| {
+            let current = match opening {
+                Opening::Ours(funder) => funder.current_channel_id(),
+                Opening::Theirs(_) => *temporary,
+            };
+            other == peer && [ChannelId::ALL, *temporary, current].contains(&meant)
+        };
+        let failed: Vec<_> = self
+            .openings
+            .iter()
+            .filter(|(key, opening)| is_meant(key, opening))
+            .map(|(key, _)| *key)
+            .collect();
+        for key in failed {
+            if let Some(Opening::Ours(funder)) = self.openings.remove(&key) {
+                self.give_up_batch_of(&funder, turn);
+            }
+        }
+    }
+
+    /// Gives up the batch that an opening was part of which is over, if it was part of one.
+    fn give_up_batch_of(&mut self, lost: &Funder, turn: &mut Turn<'_>) {
+        if let Some(batch) = lost.funding().filter(|funding| funding.is_batch()) {
+            self.give_up(batch.channels(), turn);
+        }
+    }
+
+    /// Gives up channels that were to be funded together.
+    fn give_up(&mut self, members: &[ChannelId], turn: &mut Turn<'_>) {
+        let is_member = |opening: &Opening| match opening {
+            Opening::Ours(funder) => members.contains(&funder.current_channel_id()),
+            Opening::Theirs(_) => false,
+        };
+        let (lost, left): (BTreeMap<_, _>, BTreeMap<_, _>) = std::mem::take(&mut self.openings)
+            .into_iter()
+            .partition(|(_, opening)| is_member(opening));
+        self.openings = left;
+        for ((peer, _), opening) in lost {
+            if let Opening::Ours(funder) = opening {
+                self.tell_given_up(peer, funder.current_channel_id(), turn);
+            }
+        }
+        for id in members {
+            let Some(channel) = self.channels.get(id) else { continue };
+            let peer = channel.state().facts.peer;
+            if let Some(decision) = channel.decide_batch_failed() {
+                self.adopt(*id, decision, turn);
+                self.tell_closed(*id, "another channel of its batch did not open".to_owned(), turn);
+                self.tell_given_up(peer, *id, turn);
+            }
+        }
+    }
+
+    fn tell_given_up(&self, peer: NodeId, channel_id: ChannelId, turn: &mut Turn<'_>) {
+        let data = b"the funding was given up".to_vec();
+        let error = ErrorMessage { channel_id, data };
+        self.send(peer, Outgoing::Message(Box::new(error.into())), turn);
+    }
+
+    /// After a start: openings are forgotten, and with them the batches that still waited for one.
+    pub(crate) fn give_up_broken_batches(&mut self, turn: &mut Turn<'_>) {
+        for id in self.channel_ids() {
+            let Some(funding) = &self.channels[&id].state().facts.funding_transaction else {
+                continue;
+            };
+            let is_broken = funding.is_batch() && funding.channels().iter().any(|id| !self.channels.contains_key(id));
+            if is_broken {
+                let members = funding.channels().to_vec();
+                self.give_up(&members, turn);
+            }
+        }
     }
 
     fn opened_by_peer(
@@ -233,6 +323,15 @@ impl ChannelManager {
             .extend(reaction.consequences.into_iter().map(|consequence| (id, consequence)));
         for effect in reaction.effects {
             self.emit_channel_effect(id, effect, turn);
+        }
+        self.owe_batch(id, turn);
+    }
+
+    /// The last channel of a batch is there: the funding transaction leaves once it is durable.
+    fn owe_batch(&self, id: ChannelId, turn: &mut Turn<'_>) {
+        let funding = self.channels[&id].state().facts.funding_transaction.as_ref();
+        if funding.is_some_and(FundingTransaction::is_batch) {
+            self.owe_funding(id, turn);
         }
     }
 

@@ -22,6 +22,7 @@ use quittance_records::{BadRecord, Record};
 
 use crate::api::{Context, Effect, Event};
 use crate::chain::Monitored;
+use crate::declared::awaiting_peers;
 use crate::events::{EVENT_VERSION, EventMarks, Events};
 use crate::inbound::judged;
 use crate::manager::{ChannelManager, ManagerConfig, PAYMENT_VERSION};
@@ -108,6 +109,8 @@ impl ChannelManager {
     ) -> Result<Restored, RestoreError> {
         let (channels, checkpoints) = read_channels(store)?;
         let monitors = read_monitors(store, &channels)?;
+        let mut awaiting_peers = awaiting_peers(store)?;
+        awaiting_peers.retain(|channel| channels.contains_key(channel));
         let payments = read_rows(store, Space::Payments, PAYMENT_VERSION, |_, payment: Payment| {
             (payment.id, payment)
         })?;
@@ -126,6 +129,7 @@ impl ChannelManager {
             best: tip.height,
             peers: BTreeMap::new(),
             channels,
+            awaiting_peers,
             monitors,
             openings: BTreeMap::new(),
             payments,
@@ -140,13 +144,19 @@ impl ChannelManager {
             delayed: BTreeMap::new(),
         };
         let mut turn = Turn::new(*context);
-        let mut rebuilt = Vec::new();
+        let waiting = manager.awaiting_peers.iter();
+        let mut rebuilt: Vec<_> = waiting
+            .map(|channel| {
+                format!("channel {channel} waits for its peer to confirm its state, since a restore was declared")
+            })
+            .collect();
         manager.index_channels();
         manager.drop_told_events(store, &mut turn, &mut rebuilt)?;
         manager.correct_payments(store, &mut turn, &mut rebuilt)?;
         manager.correct_claims(&mut turn, &mut rebuilt);
         manager.carry_outcomes_on(&mut turn);
         manager.take_up_received(&mut turn);
+        manager.give_up_broken_batches(&mut turn);
         manager.owe_transactions(&mut turn);
         let step = manager.finish(turn);
         Ok(Restored { manager, step, rebuilt })

@@ -23,13 +23,16 @@ pub struct ChainView {
     pub spends: BTreeMap<OutPoint, Spend>,
     /// The HTLCs of the revoked commitment that was seen, once they were loaded.
     pub revoked: Option<RevokedHtlcs>,
+    /// The block in which another transaction spent an input of our funding transaction.
+    pub conflict: Option<BlockHeight>,
 }
 
 record!(ChainView {
     tip,
     closing,
     spends,
-    revoked
+    revoked,
+    conflict
 });
 
 /// A block, as a monitor remembers it.
@@ -144,6 +147,7 @@ impl ChainView {
             closing: None,
             spends: BTreeMap::new(),
             revoked: None,
+            conflict: None,
         }
     }
 
@@ -154,6 +158,7 @@ impl ChainView {
             return;
         }
         self.closing.take_if(|closing| closing.height >= height);
+        self.conflict.take_if(|conflict| *conflict >= height);
         self.spends.retain(|_, spend| spend.height < height);
     }
 }

@@ -13,7 +13,7 @@ use crate::balances::balances;
 use crate::broadcasts::broadcasts;
 use crate::claims::claims;
 use crate::closing::OnChainCommitment;
-use crate::depths::FORGET_DEPTH;
+use crate::depths::{FORGET_DEPTH, OUTCOME_DEPTH};
 use crate::facts::facts;
 use crate::outputs::{Purpose, outputs};
 use crate::recognition::{Recognition, Remembered};
@@ -123,6 +123,10 @@ impl ChannelMonitor {
         let mut noted = Noted::Nothing;
         let mut delayed: Option<ScriptBuf> = None;
         for transaction in block.transactions {
+            if conflicts(state, transaction) {
+                self.view.conflict = Some(block.height);
+                noted = Noted::Something;
+            }
             for (index, input) in (0..).zip(&transaction.input) {
                 let outpoint = input.previous_output;
                 if outpoint == state.facts.funding {
@@ -177,6 +181,12 @@ impl ChannelMonitor {
         } else {
             Noted::Something
         }
+    }
+
+    /// Whether our funding transaction can never confirm: another one that spends its coins is buried.
+    pub fn is_double_spent(&self) -> bool {
+        let depth = self.view.conflict.map(|height| height.depth_at(self.view.tip.height));
+        depth.is_some_and(|depth| depth >= OUTCOME_DEPTH)
     }
 
     /// Notes that the user is told of the channel's end. Whether it was not before.
@@ -331,6 +341,21 @@ impl ChannelMonitor {
             got,
         }
     }
+}
+
+/// Whether a transaction spends what our unconfirmed funding transaction spends.
+fn conflicts(state: &ChannelState, transaction: &Transaction) -> bool {
+    let Some(funding) = state
+        .facts
+        .funding_transaction
+        .as_ref()
+        .filter(|_| state.funding.is_none())
+    else {
+        return false;
+    };
+    let spent = |outpoint: &OutPoint| transaction.input.iter().any(|input| input.previous_output == *outpoint);
+    let inputs = &funding.transaction().input;
+    inputs.iter().any(|input| spent(&input.previous_output)) && transaction.compute_txid() != state.facts.funding.txid
 }
 
 fn is_claimed(claims: &[Claim], outpoint: OutPoint) -> bool {

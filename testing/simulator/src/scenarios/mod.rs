@@ -4,6 +4,7 @@
 //! end, when faults have stopped, by [`World::conclude`]; a row adds what it alone is about. To add a row: a line in the table, a
 //! function in its group's file, and a line in [`ALL`].
 
+mod batch;
 mod close;
 mod deadlines;
 mod ev;
@@ -118,6 +119,8 @@ scenarios! {
     "CH-03" open fundee_knows_every_channel_it_signed,
     "CH-04" open ready_follows_a_confirmation_missed_while_down,
     "CH-05" open unfunded_channel_ends_by_height_not_by_uptime,
+    "CH-06" batch double_spent_funding_ends_the_open_when_buried,
+    "CH-07" batch batch_open_funds_all_or_none,
     "CH-09" close shutdown_is_repeated_and_never_forgotten,
     "CH-10" close any_signed_closing_transaction_is_recognised,
     "CH-11" close closed_channel_still_explains_its_payments,
@@ -175,4 +178,5 @@ scenarios! {
     "RB-08" rb rebuilt_node_equals_the_live_one,
     "RB-09" rb rows_ahead_of_the_log_are_refused,
     "RB-10" rb old_backup_never_broadcasts,
+    "RB-11" batch restored_store_waits_for_its_peers,
 }

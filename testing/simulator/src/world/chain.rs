@@ -9,7 +9,7 @@ use quittance_channel::{ChannelState, OfferedHtlc};
 use quittance_manager::{ChainEvent, Command, ConnectedBlock, Effect, Enforcement, Input, RequestId};
 use quittance_monitor::{Broadcast, OUTCOME_DEPTH, Tip};
 use quittance_onchain_tests::Wallet;
-use quittance_primitives::{BlockCount, BlockHeight, ChannelId, PaymentPreimage};
+use quittance_primitives::{BlockCount, BlockHeight, ChannelId, NodeId, PaymentPreimage};
 use quittance_regtest::{Chain, ChainEvent as Change, ChainParameters, EmbeddedChain, Faucet, MineOptions, Policy};
 use quittance_transactions::ObscuringFactor;
 
@@ -68,10 +68,10 @@ impl WorldChain {
         }
     }
 
-    /// What the wallet makes for a channel: a transaction with a signed segwit input that pays `output`.
-    pub(super) fn funding(&mut self, output: TxOut) -> FundingTransaction {
-        let payment = self.faucet.pay(&mut self.chain, std::slice::from_ref(&output));
-        FundingTransaction::new(payment, &[output]).expect("it pays the output")
+    /// What the wallet makes for channels: a transaction with a signed segwit input that pays `outputs`.
+    pub(super) fn funding(&mut self, outputs: &[TxOut]) -> FundingTransaction {
+        let payment = self.faucet.pay(&mut self.chain, outputs);
+        FundingTransaction::new(payment, outputs).expect("it pays the outputs")
     }
 }
 
@@ -225,6 +225,30 @@ impl World {
             if !self.is_up(node) {
                 return;
             }
+        }
+    }
+
+    /// A node's wallet funds an opening, or the whole batch once its last output is known.
+    pub(super) fn fund(&mut self, node: NodeIndex, peer: NodeId, temporary_channel_id: ChannelId, output: TxOut) {
+        let wanted = match &mut self.batch {
+            None => vec![(peer, temporary_channel_id, output)],
+            Some((size, waiting)) => {
+                waiting.push((peer, temporary_channel_id, output));
+                if waiting.len() < *size {
+                    return;
+                }
+                std::mem::take(waiting)
+            }
+        };
+        let outputs: Vec<_> = wanted.iter().map(|(_, _, output)| output.clone()).collect();
+        let funding = Box::new(self.chain.funding(&outputs));
+        for (peer, temporary_channel_id, _) in wanted {
+            let command = Command::FundChannel {
+                peer,
+                temporary_channel_id,
+                funding: funding.clone(),
+            };
+            self.command(node, command);
         }
     }
 

@@ -63,6 +63,10 @@ impl AwaitingFundingSigned {
         Ok((Box::new(channel), reaction))
     }
 
+    pub(super) const fn funding(&self) -> &FundingTransaction {
+        &self.funding
+    }
+
     pub(super) fn into_funding(self) -> FundingTransaction {
         self.funding
     }

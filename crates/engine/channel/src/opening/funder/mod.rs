@@ -60,6 +60,14 @@ impl Funder {
         }
     }
 
+    /// The transaction that funds it, once the wallet has made it.
+    pub const fn funding(&self) -> Option<&FundingTransaction> {
+        match self {
+            Self::AwaitingAccept(_) | Self::AwaitingFunding(_) => None,
+            Self::AwaitingFundingSigned(state) => Some(state.funding()),
+        }
+    }
+
     /// The peer's `accept_channel`: from here on we wait for our wallet.
     ///
     /// # Errors
