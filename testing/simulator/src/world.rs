@@ -534,7 +534,11 @@ impl World {
         // Whatever the engine thinks of it: what is in a commitment can be claimed.
         let in_flight = channels().flat_map(|channel| {
             let state = channel.state();
-            let alive = state.commitments.offered.values();
+            let offered = state.commitments.offered.values();
+            let alive = offered.filter(|htlc| {
+                let is_paid = matches!(htlc.outcome, Some(Outcome::Fulfilled(_)));
+                is_paid || self.is_claimable_on_chain(state, htlc).unwrap_or(true)
+            });
             let paid = state
                 .gone
                 .values()

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use quittance_channel::{ClaimedPart, DecidedClaim, HtlcTerms, ReceivedHtlc, ReceivedOnion, Removal, Side};
+use quittance_channel::{
+    Channel, ClaimedPart, DecidedClaim, HtlcTerms, OnChain, ReceivedHtlc, ReceivedOnion, Removal, Side,
+};
 use quittance_journal::mark;
 use quittance_onion::{
     ChannelUpdateBytes, Failure, IncomingHtlc, OnionPacket, Payload, PayloadRecords, Peeled, Receive, judge_payload,
@@ -334,7 +336,7 @@ impl ChannelManager {
         let parts = self.held.get(hash).into_iter().flatten();
         let parts = parts.filter_map(|(id, htlc)| {
             let received = self.channels[id].state().commitments.received.get(htlc)?;
-            if received.removal.is_some() {
+            if is_decided(&self.channels[id], received) {
                 return None;
             }
             let Ok(Payload::Receive(payload)) = judged(received) else {
@@ -374,6 +376,15 @@ impl ChannelManager {
             }
         }
     }
+}
+
+/// Whether an HTLC that was accepted needs no decision any more: it is being removed, its claim is decided, or the chain has settled it. On a
+/// closed channel a decision to claim removes nothing, and what the chain has settled stays in the channel.
+pub(crate) fn is_decided(channel: &Channel, received: &ReceivedHtlc) -> bool {
+    let state = channel.state();
+    let mut parts = state.claims.values().flat_map(|unreleased| &unreleased.claim.parts);
+    let is_claimed = parts.any(|part| part.channel == state.facts.channel_id && part.htlc == received.terms.id);
+    received.removal.is_some() || received.on_chain != OnChain::Open || is_claimed
 }
 
 /// What the onion of a received HTLC asks of us.

@@ -24,7 +24,7 @@ use crate::api::{Context, Effect, Event};
 use crate::chain::Monitored;
 use crate::declared::awaiting_peers;
 use crate::events::{EVENT_VERSION, EventMarks, Events};
-use crate::inbound::judged;
+use crate::inbound::{is_decided, judged};
 use crate::manager::{ChannelManager, ManagerConfig, PAYMENT_VERSION};
 use crate::turn::Turn;
 
@@ -441,7 +441,7 @@ impl ChannelManager {
         let mut intercepted = Vec::new();
         for (id, channel) in &self.channels {
             for received in channel.state().commitments.received.values() {
-                if !received.state.is_irrevocably_added() || received.removal.is_some() {
+                if !received.state.is_irrevocably_added() || is_decided(channel, received) {
                     continue;
                 }
                 let at = (*id, received.terms.id);
@@ -491,13 +491,13 @@ impl ChannelManager {
     }
 
     fn is_still_held(&self, hash: &PaymentHash) -> bool {
-        let received = self
-            .channels
-            .values()
-            .flat_map(|channel| channel.state().commitments.received.values());
-        received
-            .into_iter()
-            .any(|htlc| htlc.terms.payment_hash == *hash && htlc.state.is_irrevocably_added() && htlc.removal.is_none())
+        self.channels.values().any(|channel| {
+            let mut received = channel.state().commitments.received.values();
+            received.any(|htlc| {
+                let waits = htlc.state.is_irrevocably_added() && !is_decided(channel, htlc);
+                htlc.terms.payment_hash == *hash && waits
+            })
+        })
     }
 
     /// Transactions that may not have left before the crash: fundings that are not confirmed, and all that closes a channel.

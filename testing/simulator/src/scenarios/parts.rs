@@ -8,7 +8,8 @@ use quittance_primitives::{MilliSatoshi, PaymentHash, PaymentId};
 use quittance_store::memory::Keep;
 
 use super::stage::{
-    A, AMOUNT, B, C, ID, OTHER_ID, Word, claim, closes, ends_once, is_claimable, line, say, settle_on_chain, unhandled,
+    A, AMOUNT, B, C, ID, OTHER_ID, Word, claim, closes, ends_once, held_by_b, is_claimable, is_sent, line, say,
+    settle_on_chain, unhandled,
 };
 use crate::{ChannelSetup, Effort, End, Hold, NodeIndex, Part, Report, RowsAfterCrash, Schedule, World};
 
@@ -312,7 +313,26 @@ pub(super) fn part_on_a_closed_channel_is_claimed_on_chain(effort: Effort) -> Re
         };
         Schedule::new(world, &[B], script, end).run(effort)
     });
-    reports.into_iter().sum()
+    // The only part is on the closed channel: its claim is decided once, whatever is asked again.
+    let (world, hold) = held_by_b();
+    let script = |world: &mut World| {
+        closes(world, B, A);
+        world.mine(1);
+        claim(world, B, &hold);
+        // Its claim is buried, and handled.
+        world.mine(10);
+        world.start(B);
+        world.crash(B, Keep::All, RowsAfterCrash::Lost);
+        world.start(B);
+    };
+    let end = |world: &mut World| {
+        claim(world, B, &hold);
+        settle_on_chain(world);
+        is_sent(world);
+        claimed_in_full(world, &hold.preimage.hash(), AMOUNT);
+    };
+    let single = Schedule::new(world, &[B], script, end).run(effort);
+    single + reports.into_iter().sum()
 }
 
 pub(super) fn decided_claim_is_finished_from_the_logs(effort: Effort) -> Report {

@@ -103,8 +103,13 @@ impl Sweep {
             _ => 1_000_000_000 + self.random.below(9_000_000_000),
         };
         // What is trimmed from a commitment may be lost with its channel (A3), and nothing else may.
-        let least = if self.mood.closes() { NEVER_TRIMMED } else { 1 };
-        let amount = MilliSatoshi(amount.max(least));
+        let amount = if self.mood.closes() {
+            // Each its own amount: the checker tells outputs apart by what they hold.
+            amount.max(NEVER_TRIMMED) + 1_000 * self.random.below(30_000)
+        } else {
+            amount
+        };
+        let amount = MilliSatoshi(amount);
         let invoice = if self.random.chance(self.mood.hold) {
             let hold = self.world.hold_invoice(payee, amount);
             self.holds.push((payee, hold));

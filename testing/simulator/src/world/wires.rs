@@ -111,7 +111,8 @@ impl World {
         let closes = match Message::decode(&bytes) {
             Ok(message) => matches!(
                 message,
-                Message::RevokeAndAck(_) | Message::ChannelReestablish(_) | Message::Error(_)
+                // A feerate that is proposed again, and is the same, is committed to without its proposer's knowing.
+                Message::RevokeAndAck(_) | Message::ChannelReestablish(_) | Message::UpdateFee(_) | Message::Error(_)
             ),
             Err(_) => false,
         };
