@@ -4,18 +4,15 @@
 
 #![forbid(unsafe_code)]
 
-mod caller;
-mod ledger;
-mod process;
 mod random;
 mod stories;
-mod town;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Parser;
+use quittance_town::Outcome;
 
 /// End-to-end tests of the program.
 #[derive(Parser)]
@@ -36,8 +33,6 @@ struct Options {
     #[arg(long)]
     no_mutants: bool,
 }
-
-type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 
 fn main() -> ExitCode {
     let options = Options::parse();

@@ -7,16 +7,19 @@ use std::time::{Duration, Instant};
 
 use quittance_api::Info;
 
+use crate::Caller;
 use crate::Outcome;
-use crate::caller::Caller;
 
 /// A node, running or not.
-pub(crate) struct Process {
-    pub(crate) name: &'static str,
-    pub(crate) folder: PathBuf,
+pub struct Process {
+    /// Its name in stories.
+    pub name: &'static str,
+    /// Its files.
+    pub folder: PathBuf,
     program: PathBuf,
     arguments: Vec<String>,
-    pub(crate) listen: SocketAddr,
+    /// Where it listens for peers.
+    pub listen: SocketAddr,
     child: Option<Child>,
     caller: Option<Caller>,
 }
@@ -26,7 +29,7 @@ const START_PATIENCE: Duration = Duration::from_mins(1);
 
 impl Process {
     /// A node in a new folder, which does not run yet.
-    pub(crate) fn new(name: &'static str, program: &Path, parent: &Path, arguments: Vec<String>) -> Outcome<Self> {
+    pub fn new(name: &'static str, program: &Path, parent: &Path, arguments: Vec<String>) -> Outcome<Self> {
         Ok(Self {
             name,
             folder: parent.join(name),
@@ -39,7 +42,7 @@ impl Process {
     }
 
     /// Starts it, and waits until it answers.
-    pub(crate) fn start(&mut self, extra: &[String]) -> Outcome<Info> {
+    pub fn start(&mut self, extra: &[String]) -> Outcome<Info> {
         std::fs::create_dir_all(&self.folder)?;
         let noted = self.folder.join("api-address");
         // What the last run left would be taken for this one's.
@@ -92,7 +95,7 @@ impl Process {
     }
 
     /// Kills it by SIGKILL: nothing in it runs any more from then on.
-    pub(crate) fn kill(&mut self) -> Outcome<()> {
+    pub fn kill(&mut self) -> Outcome<()> {
         if let Some(mut child) = self.child.take() {
             child.kill()?;
             child.wait()?;
@@ -102,19 +105,19 @@ impl Process {
     }
 
     /// Its interface.
-    pub(crate) fn caller(&self) -> Outcome<&Caller> {
+    pub fn caller(&self) -> Outcome<&Caller> {
         self.caller
             .as_ref()
             .ok_or_else(|| format!("{} does not run", self.name).into())
     }
 
     /// Its store.
-    pub(crate) fn store(&self) -> PathBuf {
+    pub fn store(&self) -> PathBuf {
         self.folder.join("store")
     }
 
     /// Runs the test command of a stopped node that loses its manager's rows, or takes those of an older copy of its store.
-    pub(crate) fn lose_manager_rows(&self, older: Option<&Path>) -> Outcome<()> {
+    pub fn lose_manager_rows(&self, older: Option<&Path>) -> Outcome<()> {
         let mut command = Command::new(&self.program);
         command.arg("lose-manager-rows").arg("--dir").arg(&self.folder);
         if let Some(older) = older {
@@ -150,7 +153,7 @@ fn free_address() -> std::io::Result<SocketAddr> {
 }
 
 /// Copies a folder and the files in it.
-pub(crate) fn copy_folder(from: &Path, to: &Path) -> std::io::Result<()> {
+pub fn copy_folder(from: &Path, to: &Path) -> std::io::Result<()> {
     if to.exists() {
         std::fs::remove_dir_all(to)?;
     }

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use quittance_api::{Event, EventKind, Hex, Info};
 
+use crate::Caller;
 use crate::Outcome;
-use crate::caller::Caller;
 
 /// What a user was told, over all lives of its node.
 #[derive(Debug, Default)]
-pub(crate) struct Ledger {
+pub struct Ledger {
     /// By number: what comes again must be the same.
     told: BTreeMap<u64, Event>,
     /// All up to here were confirmed as handled.
@@ -18,7 +18,7 @@ pub(crate) struct Ledger {
 
 impl Ledger {
     /// Hears what there is to hear.
-    pub(crate) fn listen(&mut self, caller: &Caller) -> Outcome<()> {
+    pub fn listen(&mut self, caller: &Caller) -> Outcome<()> {
         let info: Info = caller.get("/v1/info")?;
         let Some(last) = info.last_event else { return Ok(()) };
         for event in caller.events(0, last)? {
@@ -36,7 +36,7 @@ impl Ledger {
     }
 
     /// Confirms everything that was heard.
-    pub(crate) fn handle_all(&mut self, caller: &Caller) -> Outcome<()> {
+    pub fn handle_all(&mut self, caller: &Caller) -> Outcome<()> {
         if let Some((last, _)) = self.told.last_key_value() {
             let _: quittance_api::Done =
                 caller.post("/v1/events/handled", &quittance_api::Handled { number: *last })?;
@@ -49,7 +49,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When one has two ends, or a receipt that is none.
-    pub(crate) fn outcomes(&self) -> Outcome<BTreeMap<Hex<32>, Option<Sent>>> {
+    pub fn outcomes(&self) -> Outcome<BTreeMap<Hex<32>, Option<Sent>>> {
         let mut outcomes = BTreeMap::new();
         for event in self.told.values() {
             let (id, outcome) = match &event.event {
@@ -72,6 +72,7 @@ impl Ledger {
                     }
                     let sent = Sent {
                         payment_hash: *payment_hash,
+                        preimage: *preimage,
                         amount_msat: *amount_msat,
                         fee_msat: *fee_msat,
                     };
@@ -91,7 +92,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When one was received twice.
-    pub(crate) fn received(&self) -> Outcome<BTreeMap<Hex<32>, u64>> {
+    pub fn received(&self) -> Outcome<BTreeMap<Hex<32>, u64>> {
         let mut received = BTreeMap::new();
         for event in self.told.values() {
             if let EventKind::PaymentClaimed {
@@ -110,17 +111,22 @@ impl Ledger {
 
 /// A payment that was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Sent {
-    pub(crate) payment_hash: Hex<32>,
-    pub(crate) amount_msat: u64,
-    pub(crate) fee_msat: u64,
+pub struct Sent {
+    /// Its hash.
+    pub payment_hash: Hex<32>,
+    /// The receipt: what the payee revealed for being paid.
+    pub preimage: Hex<32>,
+    /// What the payee received.
+    pub amount_msat: u64,
+    /// What it cost beside.
+    pub fee_msat: u64,
 }
 
 /// Holds the payer's ledger against the payee's.
 ///
 /// # Errors
 /// The first entry that one has and the other has not.
-pub(crate) fn compare(payer: &Ledger, payee: &Ledger) -> Outcome<()> {
+pub fn compare(payer: &Ledger, payee: &Ledger) -> Outcome<()> {
     let (outcomes, received) = (payer.outcomes()?, payee.received()?);
     let sent: BTreeMap<Hex<32>, u64> = outcomes
         .values()

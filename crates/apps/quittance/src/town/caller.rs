@@ -10,14 +10,16 @@ use serde::de::DeserializeOwned;
 
 /// Calls a node.
 #[derive(Clone, Debug)]
-pub(crate) struct Caller {
-    pub(crate) address: SocketAddr,
-    pub(crate) token: String,
+pub struct Caller {
+    /// Where it listens for commands.
+    pub address: SocketAddr,
+    /// What lets us in.
+    pub token: String,
 }
 
 /// Why a call came to nothing.
 #[derive(Debug)]
-pub(crate) enum CallFailed {
+pub enum CallFailed {
     /// There was no answer: the node may have done what it was asked for, or not.
     NoAnswer(String),
     /// It refused.
@@ -39,18 +41,29 @@ impl std::error::Error for CallFailed {}
 const TIMEOUT: Duration = Duration::from_mins(1);
 
 impl Caller {
-    pub(crate) fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, CallFailed> {
+    /// Asks for something.
+    ///
+    /// # Errors
+    /// [`CallFailed`].
+    pub fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, CallFailed> {
         self.send(bitreq::get(self.url(path)))
     }
 
-    pub(crate) fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, CallFailed> {
+    /// Asks for something to be done.
+    ///
+    /// # Errors
+    /// [`CallFailed`].
+    pub fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, CallFailed> {
         let body = serde_json::to_string(body).map_err(|error| CallFailed::NoAnswer(error.to_string()))?;
         let request = bitreq::post(self.url(path)).with_header("Content-Type", "application/json");
         self.send(request.with_body(body))
     }
 
     /// The events from `from` up to and with `last`.
-    pub(crate) fn events(&self, from: u64, last: u64) -> std::io::Result<Vec<Event>> {
+    ///
+    /// # Errors
+    /// What the connection says.
+    pub fn events(&self, from: u64, last: u64) -> std::io::Result<Vec<Event>> {
         let mut stream = TcpStream::connect(self.address)?;
         stream.set_read_timeout(Some(TIMEOUT))?;
         write!(
