@@ -196,6 +196,8 @@ impl Driver {
                 }
                 Some(news) = inlets.chain.recv(), if takes_inputs => self.chain_news(news)?,
                 Some(first) = inlets.peers.recv(), if takes_inputs => {
+                    // What follows from messages that came together is one commit.
+                    let _gathering = self.store.gather();
                     self.hear(first)?;
                     for _ in 1..PEER_INPUTS_AT_ONCE {
                         match inlets.peers.try_recv() {
