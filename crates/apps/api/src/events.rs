@@ -1,5 +1,6 @@
 //! Events: what happened, each under one number for ever.
 
+use quittance_primitives::{ChannelId, HtlcId, MilliSatoshi, PaymentHash, PaymentId, PaymentPreimage};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -106,7 +107,6 @@ pub struct Handled {
 }
 
 impl From<quittance_node::NumberedEvent> for Event {
-    #[allow(clippy::too_many_lines, reason = "one arm for each kind of event")]
     fn from(event: quittance_node::NumberedEvent) -> Self {
         use quittance_node::Event as Told;
         let kind = match event.event {
@@ -116,13 +116,7 @@ impl From<quittance_node::NumberedEvent> for Event {
                 preimage,
                 amount,
                 fee_paid,
-            } => EventKind::PaymentSent {
-                id: Hex(payment_id.0),
-                payment_hash: Hex(payment_hash.0),
-                preimage: Hex(preimage.0),
-                amount_msat: amount.0,
-                fee_msat: fee_paid.0,
-            },
+            } => sent(payment_id, payment_hash, preimage, amount, fee_paid),
             Told::PaymentFailed {
                 payment_id,
                 payment_hash,
@@ -162,13 +156,7 @@ impl From<quittance_node::NumberedEvent> for Event {
                 hop,
                 failure_code,
                 ..
-            } => EventKind::PaymentPathFailed {
-                id: Hex(payment_id.0),
-                payment_hash: Hex(payment_hash.0),
-                channel: Hex(channel.0),
-                hop,
-                failure_code,
-            },
+            } => path_failed(payment_id, payment_hash, channel, hop, failure_code),
             Told::HtlcIntercepted {
                 upstream,
                 htlc,
@@ -176,13 +164,7 @@ impl From<quittance_node::NumberedEvent> for Event {
                 amount_in,
                 amount_out,
                 ..
-            } => EventKind::HtlcIntercepted {
-                channel: Hex(upstream.0),
-                htlc: htlc.0,
-                payment_hash: Hex(payment_hash.0),
-                amount_in_msat: amount_in.0,
-                amount_out_msat: amount_out.0,
-            },
+            } => intercepted(upstream, htlc, payment_hash, (amount_in, amount_out)),
             Told::ChannelReady(channel) => EventKind::ChannelReady {
                 channel: Hex(channel.0),
             },
@@ -195,5 +177,52 @@ impl From<quittance_node::NumberedEvent> for Event {
             number: event.number.0,
             event: kind,
         }
+    }
+}
+
+const fn sent(
+    id: PaymentId,
+    payment_hash: PaymentHash,
+    preimage: PaymentPreimage,
+    amount: MilliSatoshi,
+    fee: MilliSatoshi,
+) -> EventKind {
+    EventKind::PaymentSent {
+        id: Hex(id.0),
+        payment_hash: Hex(payment_hash.0),
+        preimage: Hex(preimage.0),
+        amount_msat: amount.0,
+        fee_msat: fee.0,
+    }
+}
+
+const fn path_failed(
+    id: PaymentId,
+    payment_hash: PaymentHash,
+    channel: ChannelId,
+    hop: Option<u32>,
+    failure_code: Option<u16>,
+) -> EventKind {
+    EventKind::PaymentPathFailed {
+        id: Hex(id.0),
+        payment_hash: Hex(payment_hash.0),
+        channel: Hex(channel.0),
+        hop,
+        failure_code,
+    }
+}
+
+const fn intercepted(
+    upstream: ChannelId,
+    htlc: HtlcId,
+    payment_hash: PaymentHash,
+    (amount_in, amount_out): (MilliSatoshi, MilliSatoshi),
+) -> EventKind {
+    EventKind::HtlcIntercepted {
+        channel: Hex(upstream.0),
+        htlc: htlc.0,
+        payment_hash: Hex(payment_hash.0),
+        amount_in_msat: amount_in.0,
+        amount_out_msat: amount_out.0,
     }
 }
