@@ -9,6 +9,9 @@ use crate::api::{DisconnectReason, Effect, Outgoing};
 use crate::manager::{ChannelManager, channel_id};
 use crate::turn::Turn;
 
+/// How much of a peer's error text is kept, in letters: it goes into the channel's log and to the user.
+const ERROR_TEXT_MAX: usize = 400;
+
 impl ChannelManager {
     /// Answers what a peer did wrong on a channel. Nothing of ours changed by it.
     pub(crate) fn answer_violation(&mut self, id: ChannelId, violation: &Violation, turn: &mut Turn<'_>) {
@@ -67,6 +70,7 @@ impl ChannelManager {
         let text: String = String::from_utf8_lossy(&error.data)
             .chars()
             .filter(|letter| !letter.is_control())
+            .take(ERROR_TEXT_MAX)
             .collect();
         let meant = |id: &ChannelId| error.channel_id == ChannelId::ALL || error.channel_id == *id;
         let theirs = self
