@@ -4,6 +4,8 @@
 //! `testing/e2e`. Then the chain's side over a real bitcoind, if there is one: adapters, and a sample of closings.
 
 use crate::bitcoind;
+use std::process::Command;
+
 use crate::repository::{Verdict, built, cargo, finish};
 
 /// Options of `cargo xtask e2e`.
@@ -25,15 +27,14 @@ impl Options {
 }
 
 pub(crate) fn run(options: &Options) -> Verdict {
-    finish(&mut cargo(&[
-        "build",
-        "--quiet",
-        "--package",
-        "quittance",
-        "--features",
-        "mutants",
-    ]))?;
-    let mut command = cargo(&["run", "--quiet", "--package", "quittance-e2e", "--"]);
+    // Both at once: built one after the other, the known bugs would be compiled in and out again.
+    let packages = ["--package", "quittance", "--package", "quittance-e2e"];
+    finish(
+        cargo(&["build", "--quiet"])
+            .args(packages)
+            .args(["--features", "quittance/mutants"]),
+    )?;
+    let mut command = Command::new(built("quittance-e2e"));
     command.arg("--program").arg(built("quittance"));
     command.args(["--kills", &options.kills.to_string()]);
     if let Some(seed) = options.seed {
