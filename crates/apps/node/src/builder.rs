@@ -311,6 +311,10 @@ impl NodeBuilder {
     }
 
     /// The driver gets a thread of its own: nothing else delays it, and it delays nothing else.
+    #[cfg_attr(
+        not(feature = "mutants"),
+        allow(clippy::unused_self, reason = "it names the mutant, where there are any")
+    )]
     fn spawn_driver(&self, driver: Driver, inlets: Inlets) -> Result<watch::Receiver<Option<StopReason>>, StartError> {
         let (told, stopped) = watch::channel(None);
         let runtime = tokio::runtime::Handle::current();

@@ -73,7 +73,10 @@ pub(super) fn double_spent_funding_ends_the_open_when_buried(effort: Effort) -> 
         world.conclude();
         // The event does not survive the loss of the rows before it was shown.
         assert!(told_closed(world, A, id) <= 1, "its end is told once");
-        assert!(world.nodes[A].crashes > 0 || told_closed(world, A, id) == 1, "and is told");
+        assert!(
+            world.nodes[A].crashes > 0 || told_closed(world, A, id) == 1,
+            "and is told"
+        );
         let left = phases(world, A);
         assert!(
             left.iter().all(|(_, phase)| matches!(phase, Phase::Abandoned(_))),
