@@ -94,10 +94,10 @@ impl RevokedCommitment {
         outputs.map(|output| output.value).sum()
     }
 
-    /// What the commitment holds in outputs that cannot pay for a transaction of their own, which has some 900 weight units.
-    pub fn value_not_worth_its_fee(&self) -> Amount {
+    /// What the commitment holds in outputs below `least`: they cannot pay for a transaction of their own, which has some 900 weight units.
+    pub fn value_not_worth(&self, least: Amount) -> Amount {
         let values = self.commitment.outputs().map(|output| output.value);
-        values.filter(|value| *value < Amount::from_sat(1_200)).sum()
+        values.filter(|value| *value < least).sum()
     }
 
     /// The balance of the one who does not own the commitment.
