@@ -293,3 +293,34 @@ fn a_full_commitment_of_long_ago_is_punished_in_full() {
     assert_eq!(world.refused, []);
     assert_eq!(world.gross(Who::Alice), old.value_without_anchors());
 }
+
+/// What is not there is no evidence: the cold record of the commitment is lost, and its HTLCs have outputs that nobody can name.
+#[test]
+fn an_htlc_of_a_revoked_commitment_whose_record_is_lost_does_not_count_as_failed() {
+    for format in FORMATS {
+        let mut world = World::new(&setup(format));
+        let ours = world.offer(Who::Alice, MilliSatoshi(50_000_000), 1, 30);
+        world.pair.settle();
+        let old = RevokedCommitment::held_by(&mut world, Who::Bob);
+        world.offer(Who::Bob, MilliSatoshi(20_000_000), 2, 30);
+        world.pair.settle();
+        world.act();
+        assert_eq!(world.replicas[0].cold.len(), 1, "{format:?}: the record was there");
+        world.replicas[0].cold.clear();
+        world.down.push(Who::Bob);
+        let options = MineOptions::empty(1).including([old.transaction.clone()]);
+        world.chain.mine(&options).expect("it was signed");
+        world.run(10);
+        assert_eq!(
+            world.outcome(Who::Alice, ours),
+            (None, false),
+            "{format:?}: nothing is told of it"
+        );
+        let htlc = Amount::from_sat(50_000);
+        assert_eq!(
+            world.gross(Who::Alice),
+            old.value_without_anchors() - htlc,
+            "{format:?}: what can be named is taken all the same"
+        );
+    }
+}

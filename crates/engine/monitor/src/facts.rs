@@ -1,7 +1,7 @@
 //! What the chain decided, for the channel's log. Facts are derived from view and state: what the log has already is not told
 //! again, so telling them after every block, after a restart or after a reorganisation does no harm.
 
-use bitcoin::Txid;
+use bitcoin::{Transaction, Txid};
 use quittance_channel::{ChannelState, OnChain, Outcome, Phase, Side};
 use quittance_journal::mark;
 use quittance_primitives::{BlockHeight, HtlcId};
@@ -53,6 +53,7 @@ pub(crate) fn facts(state: &ChannelState, view: &ChainView, commitment: &OnChain
     let chain = Decided {
         outputs: outputs(view, commitment, closing.height),
         commitment,
+        may_hide_htlcs: may_hide_htlcs(commitment, &closing.transaction),
         closed_at: closing.height,
         tip: view.tip.height,
     };
@@ -65,6 +66,8 @@ pub(crate) fn facts(state: &ChannelState, view: &ChainView, commitment: &OnChain
 struct Decided<'a> {
     outputs: Vec<Output>,
     commitment: &'a OnChainCommitment,
+    /// Whether an HTLC that is not among the outputs may be there all the same.
+    may_hide_htlcs: bool,
     closed_at: BlockHeight,
     tip: BlockHeight,
 }
@@ -81,14 +84,11 @@ impl Decided<'_> {
 
 fn of_offered(state: &ChannelState, chain: &Decided<'_>) -> Vec<Fact> {
     let mut facts = Vec::new();
-    let (commitment, tip) = (chain.commitment, chain.tip);
+    let tip = chain.tip;
     for (id, htlc) in &state.commitments.offered {
-        let end = End::of(
-            chain.output_of(Side::Local, *id),
-            &htlc.terms.payment_hash,
-            chain.closed_at,
-            tip,
-        );
+        let output = chain.output_of(Side::Local, *id);
+        let proves_nothing = output.is_none() && chain.may_hide_htlcs;
+        let end = End::of(output, &htlc.terms.payment_hash, chain.closed_at, tip);
         let known = htlc.outcome.is_some();
         match end {
             End::Open => {}
@@ -101,7 +101,7 @@ fn of_offered(state: &ChannelState, chain: &Decided<'_>) -> Vec<Fact> {
                     outcome: Outcome::Fulfilled(preimage),
                 });
             }
-            End::Failed if cannot_tell(commitment) => mark!("monitor: a missing HTLC proves nothing"),
+            End::Failed if proves_nothing => mark!("monitor: a missing HTLC proves nothing"),
             End::Failed => {
                 mark!("monitor: an HTLC of ours failed on chain");
                 facts.push(Fact::Resolved {
@@ -113,7 +113,7 @@ fn of_offered(state: &ChannelState, chain: &Decided<'_>) -> Vec<Fact> {
         let is_final = match end {
             End::Open => false,
             End::Fulfilled { buried, .. } => buried,
-            End::Failed => known || !cannot_tell(commitment),
+            End::Failed => known || !proves_nothing,
         };
         if is_final && htlc.on_chain == OnChain::Open {
             facts.push(Fact::Buried {
@@ -191,9 +191,14 @@ impl End {
     }
 }
 
-/// Whether the commitment may hold HTLCs that we cannot find: then a missing one proves nothing (M-1).
-const fn cannot_tell(commitment: &OnChainCommitment) -> bool {
-    matches!(commitment.closing, Closing::StateLost(_) | Closing::Unknown)
+/// Whether the commitment may hold HTLCs that we cannot find: then a missing one proves nothing (M-1). Of a revoked one, any output that
+/// cannot be named may be an HTLC whose record is lost.
+fn may_hide_htlcs(commitment: &OnChainCommitment, closing: &Transaction) -> bool {
+    match commitment.closing {
+        Closing::StateLost(_) | Closing::Unknown => true,
+        Closing::Revoked(_) => commitment.outputs.len() < closing.output.len(),
+        Closing::Mutual | Closing::Ours(_) | Closing::Peers(..) => false,
+    }
 }
 
 fn of_the_channel(state: &ChannelState, commitment: &OnChainCommitment, txid: Txid) -> Option<Fact> {
