@@ -80,8 +80,10 @@ pub(super) fn reorg_swaps_the_commitment(effort: Effort) -> Report {
         let end = |world: &mut World| {
             world.start(A);
             if instead == Instead::Nothing {
-                // The order may have been lost with its crash.
+                // The order may have been lost with its crash; and B, which every recovery starts, shall not close in A's place.
                 closes(world, A, B);
+                world.crash(B, Keep::All, RowsAfterCrash::Whole);
+                world.forget_mempool();
             }
             world.mine(160);
             let due = if instead == Instead::Revoked {
