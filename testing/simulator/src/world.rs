@@ -453,7 +453,9 @@ impl World {
         if !self.is_up(node) {
             return;
         }
-        if self.nodes[node].last_shown < Some(number) {
+        let shown = self.nodes[node].last_shown;
+        let process = self.nodes[node].process.as_ref();
+        if process.is_some_and(|process| !process.manager.may_be_handled(number, shown)) {
             self.nodes[node].user.refused.push(number);
         } else {
             self.checker.acknowledging(node, number);

@@ -136,9 +136,17 @@ impl Events {
         }
     }
 
-    /// Takes out everything up to `last`, which the user has handled. `None` when that number was never shown.
+    /// Whether a user who was shown what is below `shown_below` can have handled everything up to `last`: it was given once, in this life of
+    /// the node or in an earlier one, and nothing up to it waits to be shown.
+    pub(crate) fn may_be_handled(&self, last: EventNumber, shown_below: EventNumber) -> bool {
+        let unseen = shown_below.min(last.next())..last.next();
+        last < self.next && self.unhandled.range(unseen).next().is_none()
+    }
+
+    /// Takes out everything up to `last`, which the user has handled. `None` when nobody can have. It need not be
+    /// there: who was told of it before its row was lost may confirm it all the same.
     pub(crate) fn handled(&mut self, last: EventNumber, turn: &mut Turn<'_>) -> Option<Vec<(EventNumber, Event)>> {
-        if last >= self.to_show {
+        if !self.may_be_handled(last, self.to_show) {
             return None;
         }
         let rest = self.unhandled.split_off(&last.next());

@@ -7,7 +7,7 @@ use quittance_channel::{
     Attached, CHECKPOINT_VERSION, Channel, ChannelEffect, Consequence, Context as ChannelContext, Decision,
     ForceCloseReason, ForwardingPolicy, HtlcSource, Link, Need, Opening, Reaction, UPDATE_VERSION,
 };
-use quittance_journal::{ColdId, Generation, Key, Scope, Step, UpdateId};
+use quittance_journal::{ColdId, EventNumber, Generation, Key, Scope, Step, UpdateId};
 use quittance_monitor::Tip;
 use quittance_payments::{InvoiceKey, Payment, onion};
 use quittance_primitives::{BlockHeight, ChannelId, Features, HtlcId, NodeId, PaymentHash, PaymentId, ShortChannelId};
@@ -164,6 +164,13 @@ impl ChannelManager {
     /// How many events the user has not handled.
     pub fn unhandled_events(&self) -> usize {
         self.events.unhandled().count()
+    }
+
+    /// Whether a user who was shown events up to `shown` since the start can have handled everything up to `last`: if not,
+    /// [`Input::EventHandled`] is refused. An event of an earlier life of the node may be confirmed although its row was lost since.
+    pub fn may_be_handled(&self, last: EventNumber, shown: Option<EventNumber>) -> bool {
+        let shown_below = shown.map_or(EventNumber(0), EventNumber::next);
+        self.events.may_be_handled(last, shown_below)
     }
 
     /// The height of the best chain's tip, as it was told.

@@ -106,8 +106,8 @@ impl Driver {
         number: EventNumber,
         answer: oneshot::Sender<Result<(), NodeError>>,
     ) -> Result<(), StopReason> {
-        let was_shown = self.work.desk.as_ref().is_some_and(|desk| desk.was_shown(number));
-        if !was_shown {
+        let shown = self.work.desk.as_ref().and_then(Desk::last_shown);
+        if !self.manager.may_be_handled(number, shown) {
             // Whoever asked may be gone.
             let _ = answer.send(Err(NodeError::NotShown(number)));
             return Ok(());

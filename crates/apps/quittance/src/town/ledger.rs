@@ -37,9 +37,9 @@ impl Ledger {
 
     /// Confirms everything that was heard.
     pub fn handle_all(&mut self, caller: &Caller) -> Outcome<()> {
-        if let Some((last, _)) = self.told.last_key_value() {
-            let _: quittance_api::Done =
-                caller.post("/v1/events/handled", &quittance_api::Handled { number: *last })?;
+        if let Some((last, event)) = self.told.last_key_value() {
+            let handled = caller.post("/v1/events/handled", &quittance_api::Handled { number: *last });
+            let _: quittance_api::Done = handled.map_err(|error| format!("{event:?}: {error}"))?;
             self.handled = Some(*last);
         }
         Ok(())
