@@ -206,6 +206,7 @@ impl Node {
 
 fn config(signer: &LocalSigner) -> ManagerConfig {
     ManagerConfig {
+        node_id: signer.node_id(),
         invoice_key: InvoiceKey::new(signer.invoice_key()),
         accept_keysend: true,
         mpp_timeout_ms: 60_000,

@@ -7,8 +7,10 @@ use quittance_journal::EventNumber;
 use quittance_manager::{Event, NumberedEvent};
 use quittance_primitives::{
     ChannelId, CltvExpiryDelta, CommitmentNumber, HtlcId, MilliSatoshi, PaymentHash, PaymentId, PaymentPreimage,
+    ShortChannelId,
 };
 use quittance_transactions::{CommitmentContents, Role};
+use quittance_wire::ChannelUpdate;
 
 /// By which every channel of a simulated world forwards.
 pub(crate) const FORWARDING: ForwardingPolicy = ForwardingPolicy {
@@ -54,6 +56,10 @@ pub struct Checker {
     /// Who has broadcast a commitment of which channel.
     closers: BTreeSet<(usize, ChannelId)>,
     commitments_broadcast: u64,
+    /// The last terms that each node told of each channel, while its rows are whole.
+    terms: BTreeMap<(usize, ShortChannelId), ChannelUpdate>,
+    /// Nodes that may have told terms of which they know nothing any more.
+    forgetful: BTreeSet<usize>,
     /// Which HTLCs of its peers each node has fulfilled or failed, by message.
     removed: BTreeMap<(usize, ChannelId, HtlcId), Vec<u8>>,
     /// Nodes that sent on an HTLC of another.
@@ -273,6 +279,34 @@ impl Checker {
                 ),
             );
         }
+    }
+
+    /// Terms of a node left it: with a later time than any before, or the same as the last.
+    pub fn terms_left(&mut self, node: usize, update: &ChannelUpdate) {
+        let last = self.terms.insert((node, update.short_channel_id), update.clone());
+        if let Some(last) = last
+            && last != *update
+            && last.timestamp >= update.timestamp
+        {
+            self.violated(
+                "BOLT 7",
+                format!(
+                    "node {node} tells other terms of {} in the same time",
+                    update.short_channel_id
+                ),
+            );
+        }
+    }
+
+    /// A node lost rows, so that it may not know what it told.
+    pub fn terms_forgotten(&mut self, node: usize) {
+        self.terms.retain(|(teller, _), _| *teller != node);
+        self.forgetful.insert(node);
+    }
+
+    /// Whether a node may have told terms of which it knows nothing any more, or that its clock dated wrongly.
+    pub fn may_have_forgotten_terms(&self, node: usize) -> bool {
+        self.forgetful.contains(&node)
     }
 
     /// Whether a node has ever sent on an HTLC of another.

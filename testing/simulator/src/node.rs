@@ -153,6 +153,7 @@ impl Node {
         entropy: [u8; 32],
     ) -> Result<Vec<String>, quittance_manager::RestoreError> {
         let config = ManagerConfig {
+            node_id: self.id(),
             invoice_key: self.invoice_key(),
             accept_keysend: true,
             mpp_timeout_ms: 60_000,

@@ -22,6 +22,7 @@ impl World {
         for node in 0..self.nodes.len() {
             self.judge_channels(node);
             self.judge_agreement(node);
+            self.judge_terms(node);
             self.checker.nothing_is_owed(node);
             self.judge_balance(node);
         }

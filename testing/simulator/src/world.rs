@@ -24,6 +24,7 @@ pub use wires::{Garbage, Latency};
 
 mod chain;
 mod channels;
+mod gossip;
 mod payments;
 mod slow_disk;
 mod wires;
@@ -244,6 +245,9 @@ impl World {
     pub fn crash(&mut self, node: NodeIndex, keep: Keep, rows: RowsAfterCrash) {
         self.tell(|world| format!("{} crashes ({keep:?}, rows {rows:?})", world.nodes[node].name));
         self.nodes[node].crash(keep, rows);
+        if rows != RowsAfterCrash::Whole {
+            self.checker.terms_forgotten(node);
+        }
         self.hang_up(node);
     }
 
@@ -474,7 +478,7 @@ impl World {
         match &outgoing {
             Outgoing::Commitment(to_sign) => self.checker.signed(node, to_sign.channel_id, &to_sign.contents),
             Outgoing::Revocation(due) => self.checker.revoked(node, due.channel_id(), due.revoked()),
-            Outgoing::Message(_) | Outgoing::Closing(_) | Outgoing::Opening(_) => {}
+            Outgoing::Message(_) | Outgoing::Closing(_) | Outgoing::Opening(_) | Outgoing::Gossip(_) => {}
         }
         let message = self.nodes[node].signer.complete(outgoing);
         match &message {
@@ -485,6 +489,7 @@ impl World {
                     .removal_left(node, fulfil.channel_id, fulfil.id, message.encode());
             }
             Message::UpdateFailHtlc(fail) => self.fail_left(node, fail.channel_id, fail.id, message.encode()),
+            Message::ChannelUpdate(update) => self.checker.terms_left(node, update),
             Message::UpdateFailMalformedHtlc(fail) => {
                 self.fail_left(node, fail.channel_id, fail.id, message.encode());
             }

@@ -144,6 +144,7 @@ impl LocalSigner {
                 }
                 _ => None,
             },
+            Outgoing::Gossip(to_sign) => Some(self.sign_gossip(*to_sign)),
             Outgoing::Closing(to_sign) => {
                 let keys = self.channel(to_sign.signer_keys_id).keys;
                 let signatures: Vec<_> = to_sign

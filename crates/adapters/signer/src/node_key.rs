@@ -1,7 +1,7 @@
 //! What the node's own key is for, beside peeling onions: the transport, invoices, and what we say of our channels.
 
+use quittance_manager::GossipToSign;
 use quittance_primitives::{PaymentId, PaymentPreimage};
-use quittance_wire::ChannelUpdate;
 use secp256k1::ecdsa::RecoverableSignature;
 use secp256k1::{Message, SECP256K1, SecretKey};
 
@@ -23,8 +23,13 @@ impl LocalSigner {
         PaymentPreimage(derive(&self.seed, &[b"keysend", &id.0]))
     }
 
-    /// Signs what we ask for forwarding through a channel (BOLT 7).
-    pub fn sign_channel_update(&self, update: &mut ChannelUpdate) {
-        update.signature = SECP256K1.sign_ecdsa(&update.signature_hash(), &self.node);
+    /// Signs what we say of our channels (BOLT 7). The same content gives the same signature.
+    pub(crate) fn sign_gossip(&self, to_sign: GossipToSign) -> quittance_wire::Message {
+        match to_sign {
+            GossipToSign::Update(mut update) => {
+                update.signature = SECP256K1.sign_ecdsa(&update.signature_hash(), &self.node);
+                update.into()
+            }
+        }
     }
 }

@@ -93,6 +93,38 @@ pub struct SetFeerate {
     pub feerate_sat_per_kw: u32,
 }
 
+/// Set by what HTLCs are forwarded through a channel. What is left out stays as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SetPolicy {
+    /// The flat part of the fee.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fee_base_msat: Option<u64>,
+    /// The proportional part, in millionths of the amount that is sent on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fee_proportional_millionths: Option<u32>,
+    /// How many blocks the incoming HTLC must outlast the outgoing one by; at least 34.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cltv_expiry_delta: Option<u16>,
+    /// The least that is sent on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub htlc_minimum_msat: Option<u64>,
+    /// The most that is sent on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub htlc_maximum_msat: Option<u64>,
+}
+
+/// What a peer asks for forwarding to us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PeerTerms {
+    /// The flat part of its fee.
+    pub fee_base_msat: u32,
+    /// The proportional part, in millionths of the amount.
+    pub fee_proportional_millionths: u32,
+    /// How many blocks it wants between the expiries.
+    pub cltv_expiry_delta: u16,
+}
+
 /// A channel.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Channel {
@@ -128,6 +160,10 @@ pub struct Channel {
     pub fee_base_msat: u64,
     /// What we take besides, in millionths of the amount.
     pub fee_proportional_millionths: u32,
+    /// How many blocks we want between the expiries of an HTLC in and out.
+    pub cltv_expiry_delta: u16,
+    /// What the peer asks for forwarding through it to us, once it has said so: what our invoices' hints say.
+    pub peer_terms: Option<PeerTerms>,
     /// The last update of its log.
     pub last_update: u64,
 }
@@ -157,6 +193,12 @@ impl From<quittance_node::Channel> for Channel {
             announced: channel.is_announced,
             fee_base_msat: channel.fee_base.0,
             fee_proportional_millionths: channel.fee_proportional_millionths,
+            cltv_expiry_delta: channel.cltv_expiry_delta.0,
+            peer_terms: channel.terms_of_peer.map(|terms| PeerTerms {
+                fee_base_msat: terms.fee_base_msat,
+                fee_proportional_millionths: terms.fee_proportional_millionths,
+                cltv_expiry_delta: terms.cltv_expiry_delta.0,
+            }),
             last_update: channel.last_update,
         }
     }

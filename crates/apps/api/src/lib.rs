@@ -13,7 +13,8 @@ mod node;
 mod payments;
 
 pub use channels::{
-    Channel, ChannelList, ChannelOpened, Close, CloseChannel, ConnectPeer, OpenChannel, Peer, PeerList, SetFeerate,
+    Channel, ChannelList, ChannelOpened, Close, CloseChannel, ConnectPeer, OpenChannel, Peer, PeerList, PeerTerms,
+    SetFeerate, SetPolicy,
 };
 pub use error::{ErrorCode, Problem};
 pub use events::{Event, EventKind, Handled};

@@ -242,7 +242,6 @@ impl NodeBuilder {
             orders: orders.clone(),
             wallet: Arc::clone(&wallet),
             broadcasts,
-            chain_hash: ChainHash::using_genesis_block_const(self.network),
             feerates: watch::Sender::new(None),
             fallback_fees: self.fees.fallbacks,
             sweep_to: ground.sweep_to,
@@ -358,6 +357,7 @@ impl NodeBuilder {
             sweep_to,
         };
         let config = ManagerConfig {
+            node_id: signer.node_id(),
             invoice_key: InvoiceKey::new(signer.invoice_key()),
             accept_keysend: self.policy.accept_keysend,
             mpp_timeout_ms: self.policy.mpp_timeout_ms,

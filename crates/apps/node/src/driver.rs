@@ -7,10 +7,8 @@
 
 mod chain;
 mod effects;
-mod gossip;
 mod inputs;
 
-pub(crate) use gossip::Terms;
 pub(crate) use inputs::{PEER_VERSION, finished_payment};
 
 use std::collections::{BTreeMap, VecDeque};
@@ -111,7 +109,6 @@ pub(crate) struct Driver {
     pub(crate) orders: mpsc::Sender<Order>,
     pub(crate) wallet: Arc<Mutex<Box<dyn Wallet>>>,
     pub(crate) broadcasts: mpsc::Sender<ToBroadcast>,
-    pub(crate) chain_hash: bitcoin::constants::ChainHash,
     pub(crate) feerates: watch::Sender<Option<Feerates>>,
     /// What holds before the chain source gave estimates.
     pub(crate) fallback_fees: FeeEstimates,
@@ -139,7 +136,6 @@ pub(crate) struct Work {
     /// By the channel that an opening will become, its temporary id.
     funded: BTreeMap<ChannelId, ChannelId>,
     desk: Option<Desk>,
-    gossip: Terms,
     figures: Figures,
     /// When the oldest batch that is not durable was appended.
     appended_at: VecDeque<(Lsn, Instant)>,
@@ -212,7 +208,6 @@ impl Driver {
                 }
                 _ = clock.tick() => {
                     self.handle(Input::Tick)?;
-                    self.tell_terms();
                 }
             }
         }

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use bitcoin::Network;
+use quittance_channel::Phase;
 use quittance_invoice::{Description, Invoice, RouteHintHop, Terms, UnsignedInvoice};
-use quittance_manager::NewPayment;
+use quittance_manager::{ChannelManager, NewPayment};
 use quittance_payments::{ForPayee, HintHop, InvoiceKey, InvoiceTerms, PaymentKind};
 use quittance_primitives::{
     BlockCount, CltvExpiryDelta, Feature, MilliSatoshi, NodeId, PaymentHash, PaymentId, PaymentPreimage,
@@ -100,24 +101,30 @@ pub(crate) fn write(
     unsigned.sign(signature, &us).map_err(NodeError::Signature)
 }
 
-/// The ways to us over channels that nobody else knows, the widest first. Whoever has told us no terms cannot be hinted at.
+/// The ways to us, the widest first, by what their peers ask for. A peer that has told us no terms cannot be hinted at. Channels that are
+/// announced are hinted at after the others: a payer may not know the graph.
 pub(crate) fn hints(view: &View<'_>) -> Vec<Vec<RouteHintHop>> {
     let mut hints = Vec::new();
     for channel in view.manager.channels() {
-        let facts = &channel.state().facts;
-        let (Some(terms), Ok(node)) = (view.terms.of(channel), facts.peer.public_key()) else {
+        let (state, facts) = (channel.state(), &channel.state().facts);
+        let terms = view.manager.terms_of_peer(&facts.channel_id);
+        let (Some(terms), Ok(node), Phase::Normal) = (terms, facts.peer.public_key(), &state.phase) else {
             continue;
         };
         let hop = RouteHintHop {
             node,
-            short_channel_id: terms.short_channel_id,
+            // BOLT 7: by the peer's own name for the channel, which it knows when a payer names it.
+            short_channel_id: ChannelManager::name_of(channel),
             fee_base_msat: terms.fee_base_msat,
             fee_proportional_millionths: terms.fee_proportional_millionths,
             cltv_expiry_delta: terms.cltv_expiry_delta,
         };
-        hints.push((channel.state().commitments.settled.remote, vec![hop]));
+        hints.push((
+            (facts.announce, std::cmp::Reverse(state.commitments.settled.remote)),
+            vec![hop],
+        ));
     }
-    hints.sort_by_key(|(receivable, _)| std::cmp::Reverse(*receivable));
+    hints.sort_by_key(|(order, _)| *order);
     hints.into_iter().take(HINTS_MAX).map(|(_, hint)| hint).collect()
 }
 

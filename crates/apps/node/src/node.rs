@@ -23,6 +23,7 @@ use crate::error::{NodeError, StopReason};
 use crate::events::EventStream;
 use crate::invoices::{self, InvoiceRequest, PayLimits};
 use crate::peers::Sorter;
+use crate::policy::PolicyChange;
 use crate::views::{Channel, Figures, Info, Peer, View};
 use crate::wallet::{Balance, Wallet};
 
@@ -189,13 +190,27 @@ impl Node {
         self.done(Command::SetFeerate(channel, feerate)).await
     }
 
+    /// Sets by what HTLCs are forwarded through a channel; what the change does not name stays as it is. The peer is told at once, or
+    /// when it is there again; payers may go by the old terms for ten minutes.
+    ///
+    /// # Errors
+    /// [`NodeError::ChannelRefused`] for terms that would lose money; nothing is changed then.
+    pub async fn set_policy(&self, channel: ChannelId, change: PolicyChange) -> Result<(), NodeError> {
+        let found = self.look(move |view| view.manager.channel(&channel).map(|channel| channel.state().policy));
+        let policy = found.await?.ok_or(NodeError::UnknownChannel(channel))?;
+        self.done(Command::SetPolicy(channel, change.of(policy))).await
+    }
+
     /// The channels.
     ///
     /// # Errors
     /// [`NodeError::Stopped`].
     pub async fn channels(&self) -> Result<Vec<Channel>, NodeError> {
-        self.look(|view| view.manager.channels().map(Channel::of).collect())
-            .await
+        let seen = self.look(|view| {
+            let channels = view.manager.channels();
+            channels.map(|channel| Channel::of(channel, view.manager)).collect()
+        });
+        seen.await
     }
 
     /// An invoice of ours.

@@ -8,8 +8,7 @@ use quittance_journal::Generation;
 use quittance_net::{Sink, SinkClosed, Tidings};
 use quittance_primitives::NodeId;
 use quittance_signer::LocalSigner;
-use quittance_wire::{ChannelUpdate, Message};
-use secp256k1::SECP256K1;
+use quittance_wire::Message;
 use tokio::sync::mpsc;
 use tracing::{debug, warn};
 
@@ -26,8 +25,6 @@ pub(crate) enum FromPeer {
         /// Of `update_add_htlc`, its peeled onion.
         onion: Option<Box<ReceivedOnion>>,
     },
-    /// A peer's own terms for forwarding to us, signed by it.
-    Terms(NodeId, Box<ChannelUpdate>),
 }
 
 /// Sorts what peers send.
@@ -57,9 +54,6 @@ impl Sorter {
     fn sort(&self, peer: NodeId, generation: Generation, message: Box<Message>) -> Option<FromPeer> {
         let onion = match *message {
             Message::UpdateAddHtlc(ref add) => Some(Box::new(self.signer.peel(add))),
-            Message::ChannelUpdate(update) => {
-                return is_signed_by(&update, &peer).then(|| FromPeer::Terms(peer, Box::new(update)));
-            }
             Message::Warning(ref warning) => {
                 // Shown as text without control characters: a peer must not write into our log as it likes.
                 let text = String::from_utf8_lossy(&warning.data).escape_debug().to_string();
@@ -89,12 +83,4 @@ impl Sorter {
             onion,
         })
     }
-}
-
-/// Whether a direct peer speaks of its own end of a channel.
-fn is_signed_by(update: &ChannelUpdate, peer: &NodeId) -> bool {
-    let Ok(key) = peer.public_key() else { return false };
-    SECP256K1
-        .verify_ecdsa(&update.signature_hash(), &update.signature, &key)
-        .is_ok()
 }

@@ -10,17 +10,15 @@ use quittance_journal::{EventNumber, Key, KeyRange, Space, Store, decode_record}
 use quittance_manager::{ChannelManager, Event, PAYMENT_VERSION};
 use quittance_net::PeerAddress;
 use quittance_payments::Payment;
-use quittance_primitives::{BlockHeight, ChannelId, MilliSatoshi, NodeId, ShortChannelId};
+use quittance_primitives::{BlockHeight, ChannelId, CltvExpiryDelta, MilliSatoshi, NodeId, ShortChannelId};
 use quittance_records::Record;
 
-use crate::driver::Terms;
 use crate::error::StopReason;
 
 /// What questions are answered from.
 pub(crate) struct View<'a> {
     pub(crate) manager: &'a ChannelManager,
     pub(crate) store: &'a dyn Store,
-    pub(crate) terms: &'a Terms,
     pub(crate) figures: &'a Figures,
     pub(crate) last_shown: Option<EventNumber>,
     pub(crate) folder: &'a Path,
@@ -91,8 +89,23 @@ pub struct Channel {
     pub fee_base: MilliSatoshi,
     /// What we take besides, in millionths of the amount.
     pub fee_proportional_millionths: u32,
+    /// How many blocks we want between the expiries of an HTLC in and out.
+    pub cltv_expiry_delta: CltvExpiryDelta,
+    /// What the peer asks for forwarding through it to us, if it has said so.
+    pub terms_of_peer: Option<PeerTerms>,
     /// The last update of its log.
     pub last_update: u64,
+}
+
+/// What a peer asks for forwarding to us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PeerTerms {
+    /// The flat part of its fee, in msat.
+    pub fee_base_msat: u32,
+    /// The proportional part, in millionths of the amount.
+    pub fee_proportional_millionths: u32,
+    /// How many blocks it wants between the expiries.
+    pub cltv_expiry_delta: CltvExpiryDelta,
 }
 
 /// Where a channel is in its life.
@@ -219,7 +232,7 @@ impl View<'_> {
 }
 
 impl Channel {
-    pub(crate) fn of(channel: &quittance_channel::Channel) -> Self {
+    pub(crate) fn of(channel: &quittance_channel::Channel, manager: &ChannelManager) -> Self {
         let (state, facts) = (channel.state(), &channel.state().facts);
         let commitments = &state.commitments;
         Self {
@@ -245,6 +258,12 @@ impl Channel {
             is_announced: facts.announce,
             fee_base: state.policy.fee_base,
             fee_proportional_millionths: state.policy.fee_proportional_millionths,
+            cltv_expiry_delta: state.policy.cltv_expiry_delta,
+            terms_of_peer: manager.terms_of_peer(&facts.channel_id).map(|terms| PeerTerms {
+                fee_base_msat: terms.fee_base_msat,
+                fee_proportional_millionths: terms.fee_proportional_millionths,
+                cltv_expiry_delta: terms.cltv_expiry_delta,
+            }),
             last_update: state.last_update.0,
         }
     }

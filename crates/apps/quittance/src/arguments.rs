@@ -79,7 +79,7 @@ Exit status: 0 after `quittance stop` or a signal; 1 when it cannot start; 3 whe
         #[arg(long, default_value_t = 0)]
         push_msat: u64,
         /// Announce the channel to the network
-        #[arg(long)]
+        #[arg(long, visible_alias = "public")]
         announce: bool,
     },
     /// Close a channel, by agreement with its peer
@@ -99,11 +99,32 @@ Exit status: 0 after `quittance stop` or a signal; 1 when it cannot start; 3 whe
     /// The channels
     Channels,
     /// Set the feerate of the commitments of a channel that we opened
-    SetFees {
+    SetFeerate {
         /// The channel's id
         channel: String,
         /// In sat per 1000 weight
         feerate: u32,
+    },
+    /// Set what forwarding through a channel costs; what is not named stays as it is
+    #[command(after_help = "Example:\n  quittance set-fees 5f2c… --base-msat 1000 --ppm 200")]
+    SetFees {
+        /// The channel's id
+        channel: String,
+        /// The flat part of the fee, in msat
+        #[arg(long)]
+        base_msat: Option<u64>,
+        /// The proportional part, in millionths of the amount
+        #[arg(long)]
+        ppm: Option<u32>,
+        /// How many blocks the incoming HTLC must outlast the outgoing one by
+        #[arg(long)]
+        cltv_delta: Option<u16>,
+        /// The least that is sent on, in msat
+        #[arg(long)]
+        min_msat: Option<u64>,
+        /// The most that is sent on, in msat
+        #[arg(long)]
+        max_msat: Option<u64>,
     },
     /// Ask for a payment
     #[command(

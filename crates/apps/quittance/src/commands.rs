@@ -125,13 +125,32 @@ impl Desk<'_> {
                 };
                 self.show(&client.post::<api::Done>(&format!("/v1/channels/{id}/close"), &body)?)
             }
-            Command::SetFees { channel, feerate } => {
+            Command::SetFeerate { channel, feerate } => {
                 let client = self.client()?;
                 let id = channel_id(&client, channel)?;
                 let body = api::SetFeerate {
                     feerate_sat_per_kw: *feerate,
                 };
                 self.show(&client.post::<api::Done>(&format!("/v1/channels/{id}/feerate"), &body)?)
+            }
+            Command::SetFees {
+                channel,
+                base_msat,
+                ppm,
+                cltv_delta,
+                min_msat,
+                max_msat,
+            } => {
+                let client = self.client()?;
+                let id = channel_id(&client, channel)?;
+                let body = api::SetPolicy {
+                    fee_base_msat: *base_msat,
+                    fee_proportional_millionths: *ppm,
+                    cltv_expiry_delta: *cltv_delta,
+                    htlc_minimum_msat: *min_msat,
+                    htlc_maximum_msat: *max_msat,
+                };
+                self.show(&client.post::<api::Done>(&format!("/v1/channels/{id}/policy"), &body)?)
             }
             _ => return Ok(None),
         };

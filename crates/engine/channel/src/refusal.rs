@@ -63,6 +63,15 @@ pub enum Refusal {
     },
     #[error("a closing fee of {got} does not replace one of {previous}")]
     ClosingFeeNotHigher { got: Amount, previous: Amount },
+    #[error("a flat fee of {got}, more than the {limit} that channel_update can say")]
+    FeeTooLarge { got: MilliSatoshi, limit: MilliSatoshi },
+    #[error("a CLTV delta of {got} blocks; below {minimum} there is no time to claim on chain what we forward")]
+    ExpiryDeltaTooSmall { got: u16, minimum: u16 },
+    #[error("a smallest HTLC of {minimum}, more than the largest of {maximum}")]
+    MinimumAboveMaximum {
+        minimum: MilliSatoshi,
+        maximum: MilliSatoshi,
+    },
     #[error("the peer does not support this: {0}")]
     NotNegotiated(&'static str),
 }

@@ -34,6 +34,8 @@ pub enum Key {
     Invoice(PaymentHash),
     /// A peer: its addresses and what we remember of it.
     Peer(NodeId),
+    /// What both ends of a channel ask for forwarding through it, as they said it last. Without it a peer says so again.
+    Terms(ChannelId),
     /// A row of the wallet, which can be rebuilt from its seed and the chain.
     Wallet(u64),
 }
@@ -99,6 +101,8 @@ pub enum Space {
     Invoices = 0x23,
     /// [`Key::Peer`].
     Peers = 0x24,
+    /// [`Key::Terms`].
+    Terms = 0x25,
     /// [`Key::Wallet`].
     Wallet = 0x30,
 }
@@ -130,6 +134,7 @@ impl Key {
             Self::Event(_) => Space::Events,
             Self::Invoice(_) => Space::Invoices,
             Self::Peer(_) => Space::Peers,
+            Self::Terms(_) => Space::Terms,
             Self::Wallet(_) => Space::Wallet,
         }
     }
@@ -146,7 +151,7 @@ impl Key {
         bytes.push(self.space() as u8);
         match self {
             Self::Header(row) => bytes.push(*row as u8),
-            Self::Checkpoint(channel) | Self::Monitor(channel) => bytes.extend(channel.0),
+            Self::Checkpoint(channel) | Self::Monitor(channel) | Self::Terms(channel) => bytes.extend(channel.0),
             Self::Update(channel, id) => {
                 bytes.extend(channel.0);
                 bytes.extend(id.0.to_be_bytes());
@@ -204,6 +209,7 @@ impl Key {
             Space::Events => Self::Event(EventNumber(number(rest)?)),
             Space::Invoices => Self::Invoice(PaymentHash(whole(rest)?)),
             Space::Peers => Self::Peer(NodeId(whole(rest)?)),
+            Space::Terms => Self::Terms(ChannelId(whole(rest)?)),
             Space::Wallet => Self::Wallet(number(rest)?),
         })
     }
@@ -211,7 +217,7 @@ impl Key {
 
 impl Space {
     /// Every space, in the order of keys.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Header,
         Self::Checkpoints,
         Self::Updates,
@@ -223,13 +229,14 @@ impl Space {
         Self::Events,
         Self::Invoices,
         Self::Peers,
+        Self::Terms,
         Self::Wallet,
     ];
 
     /// Whether the space holds manager rows: those that may be stale or lost, and are then rebuilt from the channels (G9).
     pub const fn is_manager(self) -> bool {
         match self {
-            Self::Payments | Self::Forwards | Self::Events | Self::Invoices | Self::Peers => true,
+            Self::Payments | Self::Forwards | Self::Events | Self::Invoices | Self::Peers | Self::Terms => true,
             Self::Header
             | Self::Checkpoints
             | Self::Updates
@@ -328,6 +335,7 @@ impl KeyRange {
                 Key::Invoice(PaymentHash([0xff; 32])),
             ),
             Space::Peers => (Key::Peer(NodeId([0; 33])), Key::Peer(NodeId([0xff; 33]))),
+            Space::Terms => (Key::Terms(LOW), Key::Terms(HIGH)),
             Space::Wallet => (Key::Wallet(0), Key::Wallet(u64::MAX)),
         };
         Self { first, last }
@@ -416,6 +424,7 @@ impl fmt::Display for Key {
             Self::Event(number) => write!(f, "event/{}", number.0),
             Self::Invoice(hash) => write!(f, "invoice/{hash}"),
             Self::Peer(id) => write!(f, "peer/{id}"),
+            Self::Terms(channel) => write!(f, "terms/{channel}"),
             Self::Wallet(number) => write!(f, "wallet/{number}"),
         }
     }
@@ -486,6 +495,7 @@ mod tests {
             any::<u64>().prop_map(|n| Key::Event(EventNumber(n))),
             id().prop_map(|hash| Key::Invoice(PaymentHash(hash))),
             any::<[u8; 33]>().prop_map(|id| Key::Peer(NodeId(id))),
+            channel().prop_map(Key::Terms),
             any::<u64>().prop_map(Key::Wallet),
         ]
     }

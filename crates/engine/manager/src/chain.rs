@@ -339,10 +339,12 @@ impl ChannelManager {
         changes.delete(Key::Checkpoint(id));
         changes.delete_updates(id, last);
         changes.delete(Key::Monitor(id));
+        changes.delete(Key::Terms(id));
         turn.monitors.remove(&id);
         self.channels.remove(&id);
         self.monitors.remove(&id);
         self.checkpoints.remove(&id);
+        self.gossip.forget(&id);
         self.waiting.retain(|(channel, _), _| *channel != id);
         self.delayed.retain(|(channel, _), _| *channel != id);
         self.intercepted.retain(|(channel, _)| *channel != id);

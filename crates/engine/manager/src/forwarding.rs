@@ -5,7 +5,7 @@ use quittance_channel::{ForwardSource, HtlcSource, NewHtlc, ReceivedHtlc, Receiv
 use quittance_journal::mark;
 use quittance_onion::{ChannelUpdateBytes, Failure, Forward, Payload};
 use quittance_payments::failure;
-use quittance_payments::forward::{self, Forwarding};
+use quittance_payments::forward::Forwarding;
 use quittance_primitives::{ChannelId, Feature, HtlcId, MilliSatoshi, PaymentPreimage};
 
 use crate::api::Event;
@@ -41,7 +41,7 @@ impl ChannelManager {
             amount_out: wanted.amount,
             expiry_out: wanted.expiry,
         };
-        if let Err(failure) = forward::judge(&forwarding, &self.channels[&next].state().policy, self.tip.height) {
+        if let Err(failure) = self.judge_forward(next, &forwarding, turn) {
             self.refuse(id, htlc, &failure, turn);
             return;
         }

@@ -13,6 +13,7 @@ mod chain;
 mod declared;
 mod events;
 mod forwarding;
+mod gossip;
 mod inbound;
 mod interception;
 mod manager;
@@ -23,8 +24,8 @@ mod restore;
 mod turn;
 
 pub use api::{
-    ChainEvent, Command, ConnectedBlock, Context, DisconnectReason, Effect, Enforcement, Event, Input, Loaded,
-    NewChannel, NewPayment, NumberedEvent, Outgoing, Purpose, RequestId, Response,
+    ChainEvent, Command, ConnectedBlock, Context, DisconnectReason, Effect, Enforcement, Event, GossipToSign, Input,
+    Loaded, NewChannel, NewPayment, NumberedEvent, Outgoing, Purpose, RequestId, Response,
 };
 pub use chain::load;
 pub use declared::declare_restored;

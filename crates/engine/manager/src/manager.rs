@@ -17,6 +17,7 @@ use quittance_wire::{Message, UpdateAddHtlc};
 use crate::api::{Command, Context, Effect, Event, Input, Outgoing, Purpose, RequestId, Response};
 use crate::chain::Monitored;
 use crate::events::Events;
+use crate::gossip::Gossip;
 use crate::opening::Opening as OpeningChannel;
 use crate::turn::Turn;
 
@@ -30,6 +31,8 @@ const UPDATES_PER_CHECKPOINT: u64 = 200;
 /// What a node is set up with, and never changes while it runs.
 #[derive(Clone, Debug)]
 pub struct ManagerConfig {
+    /// Our own id: which end of our channels we are follows from it.
+    pub node_id: NodeId,
     /// By which our invoices are recognised.
     pub invoice_key: InvoiceKey,
     /// Whether spontaneous payments are accepted (bLIP 3).
@@ -77,6 +80,7 @@ pub struct ChannelManager {
     /// Payments whose outcome the user has not confirmed.
     pub(crate) payments: BTreeMap<PaymentId, Payment>,
     pub(crate) events: Events,
+    pub(crate) gossip: Gossip,
     /// Where checkpoints stand.
     pub(crate) checkpoints: BTreeMap<ChannelId, UpdateId>,
     // Derived from the channels' logs, to be found quickly.
@@ -134,6 +138,7 @@ impl ChannelManager {
             Command::ClaimPayment(_)
             | Command::RefusePayment(_)
             | Command::SetFeerate(..)
+            | Command::SetPolicy(..)
             | Command::ForceClose(_)
             | Command::CloseChannel(..)
             | Command::OpenChannel(_)
@@ -231,6 +236,7 @@ impl ChannelManager {
                     }
                 },
             },
+            Command::SetPolicy(id, policy) => self.set_policy(id, policy, turn),
             Command::OpenChannel(new) => self.open_channel(*new, turn),
             Command::FundChannel {
                 peer,
@@ -274,12 +280,11 @@ impl ChannelManager {
     pub(crate) fn disconnect(&mut self, peer: &NodeId, turn: &mut Turn<'_>) {
         self.peers.remove(peer);
         self.forget_openings(peer, turn);
-        for channel in self
-            .channels
-            .values_mut()
-            .filter(|channel| channel.state().facts.peer == *peer)
-        {
-            channel.disconnect();
+        for (id, channel) in &mut self.channels {
+            if channel.state().facts.peer == *peer {
+                channel.disconnect();
+                self.gossip.disconnected(id);
+            }
         }
     }
 
@@ -298,6 +303,10 @@ impl ChannelManager {
         }
         if let Message::Error(error) = message {
             self.peer_failed(peer, error, turn);
+            return;
+        }
+        if let Message::ChannelUpdate(update) = message {
+            self.hear_update(peer, update, turn);
             return;
         }
         if Self::is_about_opening(message) {
@@ -345,6 +354,7 @@ impl ChannelManager {
         self.time_out_waiting(turn);
         self.forward_delayed(turn);
         self.expire_payments(turn);
+        self.renew_terms(turn);
         self.answer_overdue(turn);
         self.write_checkpoints(turn);
     }
@@ -435,6 +445,7 @@ impl ChannelManager {
             }
         }
         assert!(turn.pending.is_empty(), "signing has no consequence");
+        self.tell_terms(&mut turn);
         self.write_monitors(&mut turn);
         self.write_updates(&mut turn);
         self.write_payments(&mut turn);
@@ -535,7 +546,7 @@ impl ChannelManager {
     }
 
     /// The name by which a channel of ours is known at its other end, and by its peer.
-    pub(crate) fn name_of(channel: &Channel) -> ShortChannelId {
+    pub fn name_of(channel: &Channel) -> ShortChannelId {
         let state = channel.state();
         let real = state.funding.map(|funding| funding.short_channel_id);
         state.aliases.remote.or(real).unwrap_or_default()

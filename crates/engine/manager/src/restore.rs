@@ -24,6 +24,7 @@ use crate::api::{Context, Effect, Event};
 use crate::chain::Monitored;
 use crate::declared::awaiting_peers;
 use crate::events::{EVENT_VERSION, EventMarks, Events};
+use crate::gossip::{Gossip, TERMS_VERSION, Terms};
 use crate::inbound::{is_decided, judged};
 use crate::manager::{ChannelManager, ManagerConfig, PAYMENT_VERSION};
 use crate::turn::Turn;
@@ -118,6 +119,11 @@ impl ChannelManager {
             Key::Event(number) => (number, event),
             _ => unreachable!("the space of events holds events"),
         })?;
+        let mut terms = read_rows(store, Space::Terms, TERMS_VERSION, |key, terms: Terms| match key {
+            Key::Terms(channel) => (channel, terms),
+            _ => unreachable!("the space of terms holds terms"),
+        })?;
+        terms.retain(|channel, _| channels.contains_key(channel));
         let marks = EventMarks {
             reserved: mark(store, HeaderRow::ReservedEvents)?,
             handled_below: mark(store, HeaderRow::HandledEvents)?,
@@ -134,6 +140,7 @@ impl ChannelManager {
             openings: BTreeMap::new(),
             payments,
             events: Events::restore(events, marks),
+            gossip: Gossip::restore(terms),
             checkpoints,
             parts: BTreeMap::new(),
             forwards: BTreeMap::new(),

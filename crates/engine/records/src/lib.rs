@@ -28,6 +28,7 @@
 
 mod channel;
 mod fields;
+mod gossip;
 mod macros;
 mod money;
 

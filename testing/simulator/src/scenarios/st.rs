@@ -89,13 +89,14 @@ pub(super) fn full_disk_stops_and_resumes(effort: Effort) -> Report {
 }
 
 /// The records that a start reads.
-const READ_AT_START: [Space; 6] = [
+const READ_AT_START: [Space; 7] = [
     Space::Header,
     Space::Checkpoints,
     Space::Updates,
     Space::Monitors,
     Space::Payments,
     Space::Events,
+    Space::Terms,
 ];
 
 /// A node with a pending payment, unhandled events and a log, that is down.

@@ -31,6 +31,7 @@ pub(super) struct Mood {
     pub(super) close: u64,
     pub(super) reorg: u64,
     pub(super) fee: u64,
+    pub(super) policy: u64,
 }
 
 impl Mood {
@@ -63,6 +64,7 @@ impl Mood {
             close: weight(Some(Kind::Closes), 6).saturating_sub(3),
             reorg: weight(Some(Kind::Reorgs), 3),
             fee: weight(Some(Kind::Fees), 3),
+            policy: weight(Some(Kind::Policies), 3),
         }
     }
 }

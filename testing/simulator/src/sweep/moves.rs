@@ -2,15 +2,16 @@
 
 use std::collections::VecDeque;
 
-use quittance_channel::CloseRequest;
+use quittance_channel::{CloseRequest, ForwardingPolicy};
 use quittance_manager::{Command, Input};
 use quittance_monitor::FeeEstimates;
 use quittance_payments::HintHop;
-use quittance_primitives::{FeeratePerKw, MilliSatoshi, PaymentId, ShortChannelId};
+use quittance_primitives::{ChannelId, CltvExpiryDelta, FeeratePerKw, MilliSatoshi, PaymentId, ShortChannelId};
 use quittance_regtest::MineOptions;
 use quittance_store::memory::{Fault, Keep};
 
 use super::{Kind, Sweep};
+use crate::checker::FORWARDING;
 use crate::{CrashPlan, Garbage, Harm, NodeIndex, RowsAfterCrash};
 
 /// How far a clock may be wrong.
@@ -58,7 +59,7 @@ impl Sweep {
         let waits = self.world.nodes[node].syncs_wait;
         // What is not yet safe is in the greatest danger.
         let danger = if waits { 2 } else { 1 };
-        let actions: [(u64, Action); 16] = [
+        let actions: [(u64, Action); 17] = [
             (mood.pay, Self::pay),
             (if waits { 12 } else { 0 }, |sweep, node| sweep.world.sync(node)),
             (mood.crash * danger, Self::die),
@@ -75,6 +76,7 @@ impl Sweep {
             (mood.close, Self::close),
             (mood.reorg, |sweep, _| sweep.replace_blocks()),
             (mood.fee, Self::change_fees),
+            (mood.policy, Self::change_policy),
         ];
         let mut drawn = self.random.below(actions.iter().map(|(weight, _)| weight).sum());
         for (weight, action) in actions {
@@ -285,11 +287,7 @@ impl Sweep {
                 self.world.command(payer, Command::AbandonPayment(id));
             }
             _ => {
-                let process = self.world.nodes[node].process.iter();
-                let channels: Vec<_> = process
-                    .flat_map(|process| process.manager.channels())
-                    .map(|channel| channel.state().facts.channel_id)
-                    .collect();
+                let channels = self.channels_of(node);
                 if !channels.is_empty() {
                     let channel = channels[self.pick(channels.len())];
                     let rate = 300 + u32::try_from(self.random.below(3_000)).expect("small");
@@ -315,6 +313,7 @@ impl Sweep {
             1 => jump,
             _ => -jump,
         };
+        self.world.checker.terms_forgotten(node);
         self.world
             .tell(|world| format!("{}'s clock is set", world.nodes[node].name));
     }
@@ -370,9 +369,7 @@ impl Sweep {
 
     /// A user closes a channel, by agreement or by commitment.
     fn close(&mut self, node: NodeIndex) {
-        let process = self.world.nodes[node].process.iter();
-        let channels = process.flat_map(|process| process.manager.channels());
-        let channels: Vec<_> = channels.map(|channel| channel.state().facts.channel_id).collect();
+        let channels = self.channels_of(node);
         if channels.is_empty() {
             return;
         }
@@ -387,6 +384,28 @@ impl Sweep {
             Command::CloseChannel(channel, request)
         };
         self.world.command(node, command);
+    }
+
+    /// A user changes by what its node forwards through a channel: cheaper than the payers of this world believe, or somewhat dearer.
+    fn change_policy(&mut self, node: NodeIndex) {
+        let channels = self.channels_of(node);
+        if channels.is_empty() {
+            return;
+        }
+        let channel = channels[self.pick(channels.len())];
+        let policy = ForwardingPolicy {
+            fee_base: MilliSatoshi(self.random.below(1_200)),
+            fee_proportional_millionths: u32::try_from(self.random.below(110)).expect("small"),
+            cltv_expiry_delta: CltvExpiryDelta(u16::try_from(40 + self.random.below(34)).expect("small")),
+            ..FORWARDING
+        };
+        self.world.set_policy(node, channel, policy);
+    }
+
+    fn channels_of(&self, node: NodeIndex) -> Vec<ChannelId> {
+        let process = self.world.nodes[node].process.iter();
+        let channels = process.flat_map(|process| process.manager.channels());
+        channels.map(|channel| channel.state().facts.channel_id).collect()
     }
 
     fn change_fees(&mut self, node: NodeIndex) {

@@ -71,6 +71,8 @@ kinds! {
     Closes "closes",
     /// Blocks are replaced.
     Reorgs "reorgs",
+    /// Users change by what their nodes forward.
+    Policies "policies",
     /// What a node thinks of fees changes.
     Fees "fees",
 }

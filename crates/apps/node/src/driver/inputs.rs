@@ -62,7 +62,6 @@ impl Driver {
                 let view = View {
                     manager: &self.manager,
                     store: &self.store,
-                    terms: &self.work.gossip,
                     figures: &self.work.figures,
                     last_shown: self.work.desk.as_ref().and_then(Desk::last_shown),
                     folder: &self.folder,
@@ -133,10 +132,6 @@ impl Driver {
     pub(super) fn hear(&mut self, from_peer: FromPeer) -> Result<(), StopReason> {
         match from_peer {
             FromPeer::Tidings(tidings) => self.tidings(tidings),
-            FromPeer::Terms(peer, update) => {
-                self.work.gossip.learn(peer, *update);
-                Ok(())
-            }
             FromPeer::Message {
                 peer,
                 generation,
@@ -193,7 +188,6 @@ impl Driver {
                 }
                 self.work.lines.insert(peer, Line { generation, outbox });
                 self.gate.connected(peer, generation);
-                self.work.gossip.connected(&peer);
                 self.handle(Input::PeerConnected {
                     peer,
                     generation,

@@ -17,12 +17,12 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use utoipa::{IntoParams, OpenApi};
 
-use super::{Refusal, State, figures, streams};
+use super::{Refusal, State, figures, forwarding, streams};
 
-type Answer<T> = Result<Json<T>, Refusal>;
+pub(crate) type Answer<T> = Result<Json<T>, Refusal>;
 
 /// A body, or why it cannot be read, in our own words' form.
-pub(crate) struct Body<T>(T);
+pub(crate) struct Body<T>(pub(crate) T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     type Rejection = Refusal;
@@ -48,7 +48,7 @@ fn unreadable(rejection: &JsonRejection) -> Refusal {
     })
 }
 
-fn bytes<const N: usize>(text: &str, what: &str) -> Result<[u8; N], Refusal> {
+pub(crate) fn bytes<const N: usize>(text: &str, what: &str) -> Result<[u8; N], Refusal> {
     let Hex(bytes) =
         Hex::<N>::from_str(text).map_err(|error| Problem::new(ErrorCode::BadRequest, format!("{what}: {error}")))?;
     Ok(bytes)
@@ -440,7 +440,7 @@ pub(crate) async fn stop(Extracted(state): Extracted<State>) -> Json<api::Done> 
 #[openapi(
     info(title = "Quittance", description = "Amounts are whole numbers with their unit in the name. Unknown fields are refused. A problem is answered with a status and a Problem."),
     paths(
-        health, document, info, balance, address, peers, connect, disconnect, channels, open, close, set_feerate, invoice, decode,
+        health, document, info, balance, address, peers, connect, disconnect, channels, open, close, set_feerate, forwarding::set_policy, invoice, decode,
         pay, keysend, payments, payment, abandon, receipt, claim, refuse, streams::events, handled, send_onchain, stop, figures::metrics
     ),
     components(schemas(Problem, ErrorCode)),

@@ -5,6 +5,7 @@
 mod access;
 mod calls;
 mod figures;
+mod forwarding;
 mod streams;
 
 use std::time::Duration;
@@ -68,6 +69,7 @@ pub(crate) fn router(state: State) -> Router {
         .route("/v1/channels", get(calls::channels).post(calls::open))
         .route("/v1/channels/{id}/close", post(calls::close))
         .route("/v1/channels/{id}/feerate", post(calls::set_feerate))
+        .route("/v1/channels/{id}/policy", post(forwarding::set_policy))
         .route("/v1/invoices", post(calls::invoice))
         .route("/v1/decode", post(calls::decode))
         .route("/v1/payments", get(calls::payments).post(calls::pay))

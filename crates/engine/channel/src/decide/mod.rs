@@ -9,6 +9,7 @@ mod force_close;
 mod message;
 mod next;
 mod outcome;
+mod policy;
 mod ready;
 mod reestablish;
 mod remove;

@@ -2,7 +2,7 @@
 
 use bitcoin::Amount;
 use quittance_channel::opening::{ChannelType, FundingTransaction, NewChannelKeys, OpenRefusal, UnfitFunding};
-use quittance_channel::{CloseRequest, Refusal};
+use quittance_channel::{CloseRequest, ForwardingPolicy, Refusal};
 use quittance_payments::{PaymentKind, PaymentStatus};
 use quittance_primitives::{
     ChannelId, FeeratePerKw, HtlcId, MilliSatoshi, NodeId, PaymentHash, PaymentId, PaymentPreimage,
@@ -38,6 +38,8 @@ pub enum Command {
     RefuseIntercepted(ChannelId, HtlcId),
     /// Change the feerate of a channel that we opened.
     SetFeerate(ChannelId, FeeratePerKw),
+    /// Set by what we forward through a channel. Payers that have not heard of it may go by what it replaces for ten minutes.
+    SetPolicy(ChannelId, ForwardingPolicy),
     /// Close a channel by our latest commitment.
     ForceClose(ChannelId),
     /// Close a channel by agreement with its peer.

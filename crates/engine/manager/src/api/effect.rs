@@ -7,7 +7,7 @@ use quittance_monitor::Broadcast;
 use quittance_primitives::{ChannelId, NodeId};
 use quittance_wire::Message;
 
-use super::{NumberedEvent, RequestId, Response};
+use super::{GossipToSign, NumberedEvent, RequestId, Response};
 
 /// Something to be done, once all that it rests on is durable.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +54,8 @@ pub enum Outgoing {
     Revocation(RevocationDue),
     /// What closes a channel by agreement, to be signed.
     Closing(Box<ClosingToSign>),
+    /// What is said of our channels, to be signed.
+    Gossip(Box<GossipToSign>),
     /// What opens a channel, to be signed.
     Opening(Box<quittance_channel::ChannelEffect>),
 }

@@ -3,9 +3,11 @@
 mod command;
 mod effect;
 mod event;
+mod gossip;
 mod input;
 
 pub use command::{Command, NewChannel, NewPayment, RequestId, Response};
 pub use effect::{DisconnectReason, Effect, Enforcement, Outgoing, Purpose};
 pub use event::{Event, NumberedEvent};
+pub use gossip::GossipToSign;
 pub use input::{ChainEvent, ConnectedBlock, Context, Input, Loaded};

@@ -1,0 +1,249 @@
+//! `channel_update`: what either end of a channel of ours asks for forwarding through it.
+
+use quittance_channel::{Channel, ForwardingPolicy, Link, Phase};
+use quittance_journal::{Key, mark};
+use quittance_payments::forward::{self, Forwarding};
+use quittance_primitives::{ChannelId, MilliSatoshi, NodeId, ShortChannelId};
+use quittance_records::{Record, record};
+use quittance_transactions::VerificationJob;
+use quittance_wire::{ChannelUpdate, Excess, Warning};
+
+use crate::api::{GossipToSign, Outgoing, Response};
+use crate::manager::ChannelManager;
+use crate::turn::Turn;
+
+/// The newest version of the record format of a channel's terms.
+pub(crate) const TERMS_VERSION: u16 = 1;
+
+/// What both ends of a channel ask for, as they said it last.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Terms {
+    /// Ours, still to be signed: signing the same again gives the same message.
+    pub(crate) ours: Option<ChannelUpdate>,
+    /// The peer's, with its signature.
+    pub(crate) theirs: Option<ChannelUpdate>,
+}
+
+record!(Terms { ours, theirs });
+
+/// BOLT 7: payers that have not heard of new terms go by the old ones for ten minutes.
+const OLD_POLICY_MS: u64 = 10 * 60 * 1_000;
+/// BOLT 7: who says nothing for two weeks is forgotten, so the same is said again after one.
+const RENEWAL_S: u32 = 7 * 24 * 60 * 60;
+/// How far a peer's clock may be ahead of ours: a time far in the future would shut out all that the peer says after it.
+const CLOCKS_APART_S: u32 = 24 * 60 * 60;
+
+impl ChannelManager {
+    /// What the peer of a channel asks for forwarding through it to us, if it has said so.
+    pub fn terms_of_peer(&self, channel: &ChannelId) -> Option<&ChannelUpdate> {
+        self.gossip.terms.get(channel)?.theirs.as_ref()
+    }
+
+    /// Sets by what we forward through a channel. Its peer is told at once, or when it is there again.
+    pub(crate) fn set_policy(&mut self, id: ChannelId, policy: ForwardingPolicy, turn: &mut Turn<'_>) -> Response {
+        let Some(channel) = self.channels.get(&id) else {
+            return Response::UnknownChannel(id);
+        };
+        let replaced = channel.state().policy;
+        match channel.decide_policy(policy) {
+            Err(refusal) => return Response::ChannelRefused(id, refusal),
+            Ok(decision) if decision.steps.is_empty() => {}
+            Ok(decision) => {
+                self.adopt(id, decision, turn);
+                let until = turn.context.now_ms.saturating_add(OLD_POLICY_MS);
+                self.gossip.replaced.insert(id, (replaced, until));
+            }
+        }
+        Response::Done
+    }
+
+    /// Whether an HTLC may be sent on through `next`: by our policy, or by the one that it replaced a short while ago.
+    pub(crate) fn judge_forward(
+        &self,
+        next: ChannelId,
+        forwarding: &Forwarding,
+        turn: &Turn<'_>,
+    ) -> Result<(), quittance_onion::Failure> {
+        let height = self.tip.height;
+        let judged = forward::judge(forwarding, &self.channels[&next].state().policy, height);
+        let replaced = self.gossip.replaced.get(&next);
+        let replaced = replaced.filter(|(_, until)| turn.context.now_ms < *until);
+        judged.or_else(|failure| {
+            let (policy, _) = replaced.ok_or_else(|| failure.clone())?;
+            forward::judge(forwarding, policy, height).map_err(|_| failure)?;
+            mark!("gossip: a payer goes by terms that were replaced a short while ago");
+            Ok(())
+        })
+    }
+
+    /// Tells the peers of channels that this step touched our terms, if they are not what they were told on this connection.
+    pub(crate) fn tell_terms(&mut self, turn: &mut Turn<'_>) {
+        for id in turn.channels.clone() {
+            self.tell_terms_of(id, turn);
+        }
+    }
+
+    /// Says again what was said a week ago, and forgets policies that nobody goes by any more.
+    pub(crate) fn renew_terms(&mut self, turn: &mut Turn<'_>) {
+        let (now_ms, now_s) = (turn.context.now_ms, seconds(turn.context.now_ms));
+        self.gossip.replaced.retain(|_, (_, until)| now_ms < *until);
+        let is_old = |told: &ChannelUpdate| now_s.saturating_sub(told.timestamp) >= RENEWAL_S;
+        let old = self.gossip.told.iter().filter(|(_, told)| is_old(told));
+        let old: Vec<_> = old.map(|(id, _)| *id).collect();
+        for id in old {
+            mark!("gossip: terms are renewed");
+            self.tell_terms_of(id, turn);
+        }
+    }
+
+    fn tell_terms_of(&mut self, id: ChannelId, turn: &mut Turn<'_>) {
+        let channel = &self.channels[&id];
+        let (state, peer) = (channel.state(), channel.state().facts.peer);
+        let is_usable = matches!(channel.link(), Link::Up(_)) && state.phase == Phase::Normal;
+        let Some(mut update) = self.our_terms(channel).filter(|_| is_usable) else {
+            return;
+        };
+        let now = seconds(turn.context.now_ms);
+        let row = self.gossip.terms.entry(id).or_default();
+        update.timestamp = match &row.ours {
+            // What did not change is said in the same words, so that nobody has to keep it twice.
+            Some(said) if is_same_but_for_time(said, &update) && now.saturating_sub(said.timestamp) < RENEWAL_S => {
+                said.timestamp
+            }
+            // BOLT 7: later than any before, whatever our clock says.
+            Some(said) => now.max(said.timestamp.saturating_add(1)),
+            None => now.max(1),
+        };
+        if self.gossip.told.get(&id) == Some(&update) {
+            return;
+        }
+        if row.ours.as_ref() != Some(&update) {
+            row.ours = Some(update.clone());
+            turn.step
+                .changes_mut()
+                .put(Key::Terms(id), TERMS_VERSION, &row.to_bytes());
+        }
+        mark!("gossip: a peer is told our terms");
+        self.gossip.told.insert(id, update.clone());
+        self.send(peer, Outgoing::Gossip(Box::new(GossipToSign::Update(update))), turn);
+    }
+
+    /// Our terms for a channel, without time and signature. Nothing for one that has no name yet.
+    fn our_terms(&self, channel: &Channel) -> Option<ChannelUpdate> {
+        let (state, facts) = (channel.state(), &channel.state().facts);
+        let (policy, theirs) = (&state.policy, &facts.sides.remote);
+        let name = Self::name_of(channel);
+        let direction = u8::from(self.config.node_id > facts.peer);
+        let capacity = MilliSatoshi::from_sat(facts.capacity);
+        (name != ShortChannelId::default()).then(|| ChannelUpdate {
+            signature: GossipToSign::unsigned(),
+            chain_hash: self.config.opening.chain_hash,
+            short_channel_id: name,
+            timestamp: 0,
+            message_flags: ChannelUpdate::MUST_BE_ONE | ChannelUpdate::DONT_FORWARD,
+            channel_flags: direction * ChannelUpdate::DIRECTION,
+            cltv_expiry_delta: policy.cltv_expiry_delta,
+            htlc_minimum_msat: policy.htlc_minimum.max(theirs.htlc_minimum),
+            fee_base_msat: u32::try_from(policy.fee_base.0).unwrap_or(u32::MAX),
+            fee_proportional_millionths: policy.fee_proportional_millionths,
+            htlc_maximum_msat: policy.htlc_maximum.min(capacity).min(theirs.max_htlc_value_in_flight),
+            excess: Excess::default(),
+        })
+    }
+
+    /// A peer's `channel_update`. Kept if it is the peer's own word on a channel with us, and newer than what it said before.
+    pub(crate) fn hear_update(&mut self, peer: &NodeId, update: &ChannelUpdate, turn: &mut Turn<'_>) {
+        let Some(id) = self.channel_meant(peer, update.short_channel_id) else {
+            return;
+        };
+        let direction = u8::from(*peer > self.config.node_id) * ChannelUpdate::DIRECTION;
+        let is_its_own = update.channel_flags & ChannelUpdate::DIRECTION == direction;
+        let is_of_our_chain = update.chain_hash == self.config.opening.chain_hash;
+        let known = self.gossip.terms.get(&id).and_then(|terms| terms.theirs.as_ref());
+        let is_news = known.is_none_or(|known| update.timestamp > known.timestamp);
+        let latest = seconds(turn.context.now_ms).saturating_add(CLOCKS_APART_S);
+        if !is_its_own || !is_of_our_chain || !is_news || update.timestamp > latest {
+            mark!("gossip: an update that is not the peer's word, or no news");
+            return;
+        }
+        let Ok(public_key) = peer.public_key() else { return };
+        let job = VerificationJob {
+            message: update.signature_hash(),
+            signature: update.signature,
+            public_key,
+        };
+        if turn.context.verifier.first_invalid(&[job]).is_some() {
+            mark!("gossip: an update with a bad signature");
+            // BOLT 7 would have the connection closed; it is worth more than this mistake is bad.
+            let warning = Warning {
+                channel_id: id,
+                data: b"the signature of channel_update is invalid".to_vec(),
+            };
+            self.send(*peer, Outgoing::Message(Box::new(warning.into())), turn);
+            return;
+        }
+        mark!("gossip: a peer's terms are kept");
+        let row = self.gossip.terms.entry(id).or_default();
+        row.theirs = Some(update.clone());
+        turn.step
+            .changes_mut()
+            .put(Key::Terms(id), TERMS_VERSION, &row.to_bytes());
+    }
+
+    /// The channel with `peer` that has this name: its place in the chain, or the alias that we gave it.
+    fn channel_meant(&self, peer: &NodeId, name: ShortChannelId) -> Option<ChannelId> {
+        let id = self.channel_named(name)?;
+        (self.channels[&id].state().facts.peer == *peer).then_some(id)
+    }
+}
+
+fn is_same_but_for_time(one: &ChannelUpdate, other: &ChannelUpdate) -> bool {
+    let timed = ChannelUpdate {
+        timestamp: one.timestamp,
+        ..other.clone()
+    };
+    *one == timed
+}
+
+fn seconds(ms: u64) -> u32 {
+    u32::try_from(ms / 1_000).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bitcoin::constants::ChainHash;
+    use quittance_primitives::CltvExpiryDelta;
+
+    #[test]
+    fn rows_of_version_1_are_read() {
+        let ours = ChannelUpdate {
+            signature: GossipToSign::unsigned(),
+            chain_hash: ChainHash::from([0x42; 32]),
+            short_channel_id: ShortChannelId(0x0102_0304_0506_0708),
+            timestamp: 0x6000_0001,
+            message_flags: 3,
+            channel_flags: 1,
+            cltv_expiry_delta: CltvExpiryDelta(72),
+            htlc_minimum_msat: MilliSatoshi(5),
+            fee_base_msat: 1_000,
+            fee_proportional_millionths: 100,
+            htlc_maximum_msat: MilliSatoshi(0x0a00),
+            excess: Excess(vec![0xee]),
+        };
+        let mut stored = vec![1, 0x89, 1];
+        stored.extend([1; 64]);
+        stored.extend([0x42; 32]);
+        stored.extend([1, 2, 3, 4, 5, 6, 7, 8, 0x60, 0, 0, 1, 3, 1, 0, 72]);
+        stored.extend([0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 3, 0xe8, 0, 0, 0, 100]);
+        stored.extend([0, 0, 0, 0, 0, 0, 0x0a, 0, 0xee, 0]);
+        let terms = Terms {
+            ours: Some(ours),
+            theirs: None,
+        };
+        assert_eq!(Terms::from_bytes(&stored), Ok(terms.clone()));
+        assert_eq!(terms.to_bytes(), stored);
+        let cut = Terms::from_bytes(&stored[..40]);
+        assert_eq!(cut, Err(quittance_records::BadRecord::Short("bytes")));
+    }
+}

@@ -1,0 +1,89 @@
+//! What nodes tell each other of their channels (BOLT 7).
+
+use quittance_channel::{Channel, ForwardingPolicy, Link, Phase};
+use quittance_manager::Command;
+use quittance_payments::HintHop;
+use quittance_primitives::{ChannelId, MilliSatoshi};
+use quittance_wire::ChannelUpdate;
+
+use super::{NodeIndex, World};
+
+impl World {
+    /// A user sets by what its node forwards through a channel.
+    pub fn set_policy(&mut self, node: NodeIndex, channel: ChannelId, policy: ForwardingPolicy) {
+        self.command(node, Command::SetPolicy(channel, policy));
+    }
+
+    /// By what a node forwards through a channel, if it runs and has it.
+    pub fn policy(&self, node: NodeIndex, channel: ChannelId) -> Option<ForwardingPolicy> {
+        let process = self.nodes[node].process.as_ref()?;
+        Some(process.manager.channel(&channel)?.state().policy)
+    }
+
+    /// What a node was told by its peer of a channel.
+    pub fn heard(&self, node: NodeIndex, channel: ChannelId) -> Option<&ChannelUpdate> {
+        self.nodes[node].process.as_ref()?.manager.terms_of_peer(&channel)
+    }
+
+    /// The hint that `to` would put into an invoice, by what `from` told it.
+    ///
+    /// # Panics
+    /// When `to` does not run, shares no channel with `from`, or was told nothing.
+    pub fn hint_as_told(&self, from: NodeIndex, to: NodeIndex) -> HintHop {
+        let channel = self.nodes[to]
+            .channel_with(&self.nodes[from].id())
+            .expect("they share a channel");
+        let told = self.heard(to, channel.state().facts.channel_id);
+        let told = told.expect("it was told");
+        HintHop {
+            node: self.nodes[from].id(),
+            short_channel_id: quittance_manager::ChannelManager::name_of(channel),
+            fee_base: MilliSatoshi(u64::from(told.fee_base_msat)),
+            fee_proportional_millionths: told.fee_proportional_millionths,
+            cltv_expiry_delta: told.cltv_expiry_delta.0,
+        }
+    }
+
+    /// Whoever can use a channel knows by what its peer forwards through it.
+    pub(crate) fn judge_terms(&mut self, node: NodeIndex) {
+        let Some(process) = self.nodes[node].process.as_ref() else {
+            return;
+        };
+        let mut found = Vec::new();
+        for channel in process.manager.channels().filter(|channel| is_usable(channel)) {
+            let (id, other) = (
+                channel.state().facts.channel_id,
+                self.index_of(&channel.state().facts.peer),
+            );
+            let peer = self.nodes[other].process.as_ref();
+            let peer = peer.and_then(|process| process.manager.channel(&id));
+            let Some(peer) = peer.filter(|peer| is_usable(peer)) else {
+                continue;
+            };
+            let goes_by = peer.state().policy;
+            let told = process.manager.terms_of_peer(&id);
+            let is_told = told.is_some_and(|told| is_said(&goes_by, told));
+            if !is_told && !self.checker.may_have_forgotten_terms(other) {
+                found.push(format!(
+                    "node {node} was told {told:?} by {other}, which goes by {goes_by:?}"
+                ));
+            }
+        }
+        for what in found {
+            self.checker.found("BOLT 7", what);
+        }
+    }
+}
+
+fn is_usable(channel: &Channel) -> bool {
+    channel.state().phase == Phase::Normal && matches!(channel.link(), Link::Up(_))
+}
+
+/// Whether an update says this policy, as far as a channel allows it.
+fn is_said(policy: &ForwardingPolicy, told: &ChannelUpdate) -> bool {
+    let fees = (u64::from(told.fee_base_msat), told.fee_proportional_millionths);
+    fees == (policy.fee_base.0, policy.fee_proportional_millionths)
+        && told.cltv_expiry_delta == policy.cltv_expiry_delta
+        && told.htlc_minimum_msat >= policy.htlc_minimum
+        && told.htlc_maximum_msat <= policy.htlc_maximum
+}
