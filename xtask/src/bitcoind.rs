@@ -88,7 +88,7 @@ fn test(program: &Path) -> Verdict {
 }
 
 /// The program that `BITCOIND_EXE` names, or the one in the cache folder.
-fn find() -> Result<Option<PathBuf>, String> {
+pub(crate) fn find() -> Result<Option<PathBuf>, String> {
     if let Some(named) = env::var_os("BITCOIND_EXE").filter(|value| !value.is_empty()) {
         let named = PathBuf::from(named);
         return if named.is_file() {

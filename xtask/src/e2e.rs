@@ -1,7 +1,8 @@
 //! `cargo xtask e2e`: real processes over real sockets and stores, killed again and again.
 //!
 //! The program is built with its known bugs, which a run without them leaves switched off; the work is done by the binary of
-//! `testing/e2e`. Then the chain's side over a real bitcoind, if there is one: adapters, and a sample of closings.
+//! `testing/e2e`, over a real bitcoind if there is one, else over the embedded chain. Then, with a bitcoind, adapters and a sample of
+//! closings.
 
 use crate::bitcoind;
 use std::process::Command;
@@ -14,6 +15,9 @@ pub(crate) struct Options {
     /// How often somebody is killed: 50 in CI, 500 in a soak.
     #[arg(long, default_value_t = 50)]
     kills: u32,
+    /// Payments on their way at each kill: 4 in CI, 20 in a soak.
+    #[arg(long, default_value_t = 4)]
+    payments: u32,
     /// By which moments and victims are drawn; a fresh one if none is given.
     #[arg(long)]
     seed: Option<u64>,
@@ -22,7 +26,11 @@ pub(crate) struct Options {
 impl Options {
     /// What CI runs.
     pub(crate) const fn smoke() -> Self {
-        Self { kills: 50, seed: None }
+        Self {
+            kills: 50,
+            payments: 4,
+            seed: None,
+        }
     }
 }
 
@@ -37,6 +45,10 @@ pub(crate) fn run(options: &Options) -> Verdict {
     let mut command = Command::new(built("quittance-e2e"));
     command.arg("--program").arg(built("quittance"));
     command.args(["--kills", &options.kills.to_string()]);
+    command.args(["--payments", &options.payments.to_string()]);
+    if let Some(bitcoind) = bitcoind::find()? {
+        command.arg("--bitcoind").arg(bitcoind);
+    }
     if let Some(seed) = options.seed {
         command.args(["--seed", &seed.to_string()]);
     }

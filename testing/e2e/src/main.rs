@@ -1,10 +1,12 @@
 //! Payments between real processes over real sockets and real stores, one of which dies by SIGKILL again and again. Its manager's rows are
 //! left whole, rolled back to before the payments were sent, or deleted; it starts again, and in the end the payer's ledger of outcomes
-//! is the payee's, to the msat. `cargo xtask e2e` builds the program and runs this.
+//! is the payee's, to the msat. And the town's life on a chain that is not quiet, and disks that are full. `cargo xtask e2e` builds the
+//! program and runs this.
 
 #![forbid(unsafe_code)]
 
-mod random;
+mod full_disk;
+mod life;
 mod stories;
 
 use std::path::PathBuf;
@@ -16,19 +18,22 @@ use quittance_town::{Outcome, Rows};
 
 /// End-to-end tests of the program.
 #[derive(Parser)]
-struct Options {
+pub(crate) struct Options {
     /// The program, built with the feature `mutants`
     #[arg(long)]
-    program: PathBuf,
+    pub(crate) program: PathBuf,
     /// How often somebody is killed
     #[arg(long, default_value_t = 50)]
-    kills: u32,
+    pub(crate) kills: u32,
     /// Payments on their way at each kill
     #[arg(long, default_value_t = 4)]
-    payments: u32,
+    pub(crate) payments: u32,
     /// By which moments and victims are drawn
     #[arg(long)]
     seed: Option<u64>,
+    /// A bitcoind to live on, instead of the embedded chain
+    #[arg(long)]
+    pub(crate) bitcoind: Option<PathBuf>,
     /// Leave the known bugs out, which the stories must notice
     #[arg(long)]
     no_mutants: bool,
@@ -36,7 +41,7 @@ struct Options {
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    let seed = options.seed.unwrap_or_else(random::fresh);
+    let seed = options.seed.unwrap_or_else(quittance_town::fresh_seed);
     println!("seed {seed}");
     match run(&options, seed) {
         Ok(()) => ExitCode::SUCCESS,
@@ -75,7 +80,13 @@ fn run(options: &Options, seed: u64) -> Outcome<()> {
         }
     }
     let began = Instant::now();
-    let told = stories::random_kills(&options.program, options.kills, options.payments, seed)?;
+    let told = life::town_life(&options.program, options.bitcoind.as_deref())?;
+    println!("{told} ({:.1?})", began.elapsed());
+    let began = Instant::now();
+    let told = full_disk::full_disks(&options.program)?;
+    println!("{told} ({:.1?})", began.elapsed());
+    let began = Instant::now();
+    let told = stories::random_kills(options, seed)?;
     println!("{told} ({:.1?})", began.elapsed());
     Ok(())
 }

@@ -4,9 +4,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use quittance_api::{Hex, PaymentState};
-use quittance_town::{ALICE, CAROL, Ledger, Order, Outcome, Rows, Town, compare};
+use quittance_town::{ALICE, CAROL, Ledger, Order, Outcome, Random, Rows, Town, compare};
 
-use crate::random::Random;
+use crate::Options;
 
 /// The payer dies when its receipt has come and its user has not confirmed it, and starts again with its rows whole, from before the
 /// payment, and without any: as `states` say. Each time it must still tell that it paid, with the receipt. What it tells that is not true,
@@ -28,7 +28,7 @@ pub(crate) fn worst_moment(program: &Path, mutant: Option<&str>, states: &[Rows]
         // The HTLC leaves both commitments, so that nothing but the outcome's own record can tell of it.
         town.wait_for_no_htlc()?;
         town.nodes[ALICE].kill()?;
-        town.damage(ALICE, rows, &older)?;
+        town.nodes[ALICE].damage(rows, &older)?;
         town.start(ALICE)?;
         let state = order.state(town.nodes[ALICE].caller()?)?;
         if state != Some(PaymentState::Sent) {
@@ -48,10 +48,11 @@ pub(crate) fn worst_moment(program: &Path, mutant: Option<&str>, states: &[Rows]
 }
 
 /// Payments run, and the payer, the forwarder or the payee dies at a random moment, again and again.
-pub(crate) fn random_kills(program: &Path, kills: u32, payments: u32, seed: u64) -> Outcome<String> {
+pub(crate) fn random_kills(options: &Options, seed: u64) -> Outcome<String> {
+    let (kills, payments) = (options.kills, options.payments);
     let folder = tempfile::tempdir()?;
     let mut random = Random::new(seed);
-    let mut town = Town::new(program, folder.path(), None, &[])?;
+    let mut town = Town::new(&options.program, folder.path(), options.bitcoind.as_deref(), &[])?;
     let (mut alice, mut carol) = (Ledger::default(), Ledger::default());
     for kill in 0..kills {
         let victim = kill as usize % 3;
@@ -73,7 +74,7 @@ pub(crate) fn random_kills(program: &Path, kills: u32, payments: u32, seed: u64)
             std::thread::sleep(moment);
             town.nodes[victim].kill()
         })?;
-        town.damage(victim, rows, &older)?;
+        town.nodes[victim].damage(rows, &older)?;
         town.start(victim)?;
         town.wait_until_usable()?;
         let name = town.nodes[victim].name;

@@ -15,7 +15,7 @@ use bitcoin::{Amount, Block, BlockHash, FeeRate, OutPoint, ScriptBuf, SignedAmou
 use quittance_primitives::{BlockCount, BlockHeight};
 use serde_json::{Value, json};
 
-use super::process::Bitcoind;
+use super::process::{Bitcoind, StartError};
 use crate::assembly;
 use crate::chain::{
     BLOCK_INTERVAL_SECONDS, BlockPosition, Chain, ChainEvent, MempoolEntry, MineOptions, RelayFeerates, Selection,
@@ -36,7 +36,7 @@ const BURN_MAX_BTC: u32 = 21_000_000;
 pub struct BitcoindChain {
     rpc: RpcClient,
     /// Kept alive as long as the chain is used, if it is ours.
-    _node: Option<Bitcoind>,
+    node: Option<Bitcoind>,
     blocks_built: u64,
     index: RefCell<Index>,
 }
@@ -55,7 +55,7 @@ impl BitcoindChain {
     pub fn new(node: Bitcoind) -> Self {
         let rpc = node.client();
         Self {
-            _node: Some(node),
+            node: Some(node),
             ..Self::connect(rpc)
         }
     }
@@ -70,10 +70,27 @@ impl BitcoindChain {
         };
         Self {
             rpc,
-            _node: None,
+            node: None,
             blocks_built: 0,
             index: RefCell::new(index),
         }
+    }
+
+    /// Ends the node, if it is ours, as its operator would. Until [`Self::start_node`] nothing else may be asked of the chain.
+    pub fn stop_node(&mut self) {
+        self.node.iter_mut().for_each(Bitcoind::stop);
+    }
+
+    /// Starts the node again; what was in its mempool is gone.
+    ///
+    /// # Errors
+    /// [`StartError`] when it does not come up.
+    pub fn start_node(&mut self) -> Result<(), StartError> {
+        if let Some(node) = &mut self.node {
+            node.start_again()?;
+            self.rpc = node.client();
+        }
+        Ok(())
     }
 
     fn try_call(&self, method: &str, params: &Value) -> Result<Value, RpcError> {

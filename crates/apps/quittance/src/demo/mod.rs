@@ -84,7 +84,7 @@ fn worst_moment(
     let what = format!("Alice, receipt not yet handled, {}", rows.in_words());
     println!("kill -9: {what}");
     town.nodes[ALICE].kill()?;
-    town.damage(ALICE, rows, Path::new(""))?;
+    town.nodes[ALICE].damage(rows, Path::new(""))?;
     town.start(ALICE)?;
     hear(town, ledgers)?;
     Ok(Story { order, what })
@@ -117,7 +117,7 @@ fn random_moment(
         std::thread::sleep(moment);
         town.nodes[victim].kill()
     })?;
-    town.damage(victim, rows, &older)?;
+    town.nodes[victim].damage(rows, &older)?;
     town.start(victim)?;
     town.wait_until_usable()?;
     town.settle(std::slice::from_ref(&order))?;

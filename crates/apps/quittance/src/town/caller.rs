@@ -59,6 +59,14 @@ impl Caller {
         self.send(request.with_body(body))
     }
 
+    /// Asks for something to be ended.
+    ///
+    /// # Errors
+    /// [`CallFailed`].
+    pub fn delete<T: DeserializeOwned>(&self, path: &str) -> Result<T, CallFailed> {
+        self.send(bitreq::delete(self.url(path)))
+    }
+
     /// The events from `from` up to and with `last`.
     ///
     /// # Errors

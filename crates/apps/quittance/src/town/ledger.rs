@@ -35,6 +35,11 @@ impl Ledger {
         Ok(())
     }
 
+    /// Everything that was heard, in order.
+    pub fn events(&self) -> impl Iterator<Item = &Event> {
+        self.told.values()
+    }
+
     /// Confirms everything that was heard.
     pub fn handle_all(&mut self, caller: &Caller) -> Outcome<()> {
         if let Some((last, event)) = self.told.last_key_value() {

@@ -51,9 +51,18 @@ impl Town {
     /// # Errors
     /// When Carol cannot.
     pub fn order(&self, amount_msat: u64, id: Hex<32>) -> Outcome<Order> {
+        self.order_held(amount_msat, id, None)
+    }
+
+    /// The same, and Carol holds what is paid until she claims it with the preimage of `hold_hash`, if there is one.
+    ///
+    /// # Errors
+    /// When Carol cannot.
+    pub fn order_held(&self, amount_msat: u64, id: Hex<32>, hold_hash: Option<Hex<32>>) -> Outcome<Order> {
         let body = CreateInvoice {
             amount_msat: Some(amount_msat),
             description: "from Alice to Carol".to_owned(),
+            hold_hash,
             ..CreateInvoice::default()
         };
         let mut invoice = String::new();

@@ -1,35 +1,21 @@
 //! Alice, who pays; Bob, who forwards; Carol, who is paid; and the chain that their channels stand on, behind bitcoind's interface.
 
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use bitcoin::{Amount, TxOut};
 use quittance_api::{ChannelList, ChannelOpened, NewAddress, OpenChannel};
-use quittance_regtest::bitcoind::{Bitcoind, BitcoindChain};
-use quittance_regtest::rpc::{Credentials, RpcServer};
-use quittance_regtest::{Chain, ChainParameters, EmbeddedChain, Faucet, MineOptions, Policy};
 
 use crate::Outcome;
-use crate::Process;
+use crate::{Ground, Process};
 
 /// The three nodes and their chain.
 pub struct Town {
     /// By [`ALICE`], [`BOB`] and [`CAROL`].
     pub nodes: [Process; 3],
-    ground: Ground,
-    faucet: Faucet,
+    /// What their channels stand on.
+    pub ground: Ground,
     /// What every node is started with beside its own arguments.
     extra: [Vec<String>; 3],
-}
-
-/// What the channels stand on.
-pub enum Ground {
-    /// The embedded chain, behind bitcoind's interface.
-    Embedded(Arc<Mutex<EmbeddedChain>>, RpcServer),
-    /// A bitcoind of our own.
-    Bitcoind(Box<BitcoindChain>, SocketAddr),
 }
 
 /// Who pays.
@@ -51,19 +37,18 @@ impl Town {
     /// # Errors
     /// Whatever went wrong.
     pub fn new(program: &Path, folder: &Path, bitcoind: Option<&Path>, payer: &[&str]) -> Outcome<Self> {
-        let (ground, url, cookie) = Ground::new(folder, bitcoind)?;
+        let ground = Ground::new(folder, bitcoind)?;
         let arguments = vec![
             "--bitcoind".to_owned(),
-            url,
+            ground.url.clone(),
             "--bitcoind-cookie".to_owned(),
-            cookie.display().to_string(),
+            ground.cookie.display().to_string(),
             "--confirm-events".to_owned(),
         ];
         let node = |name| Process::new(name, program, folder, arguments.clone());
         let mut town = Self {
             nodes: [node("alice")?, node("bob")?, node("carol")?],
             ground,
-            faucet: Faucet::new(),
             extra: [
                 payer.iter().map(|part| (*part).to_owned()).collect(),
                 Vec::new(),
@@ -122,14 +107,13 @@ impl Town {
         Ok(())
     }
 
-    fn fund(&mut self, node: usize) -> Outcome<()> {
+    /// Gives a node's wallet twice what a channel holds.
+    ///
+    /// # Errors
+    /// When it does not see it.
+    pub fn fund(&mut self, node: usize) -> Outcome<()> {
         let address: NewAddress = self.nodes[node].caller()?.post("/v1/address", &serde_json::json!({}))?;
-        let address: bitcoin::Address<bitcoin::address::NetworkUnchecked> = address.address.parse()?;
-        let output = TxOut {
-            value: Amount::from_sat(2 * CAPACITY_SAT),
-            script_pubkey: address.require_network(bitcoin::Network::Regtest)?.script_pubkey(),
-        };
-        self.ground.fund(&mut self.faucet, &output);
+        self.ground.fund(&address.address, 2 * CAPACITY_SAT)?;
         self.mine(6)?;
         Self::wait_for("the wallet sees its coins", || {
             let balance: quittance_api::Balance = self.nodes[node].caller()?.get("/v1/balance")?;
@@ -150,7 +134,7 @@ impl Town {
             announce: false,
         };
         let opened: ChannelOpened = self.nodes[opener].caller()?.post("/v1/channels", &body)?;
-        Self::wait_for("the funding is in the mempool", || Ok(self.ground.waits()))?;
+        Self::wait_for("the funding is in the mempool", || Ok(self.ground.waiting() > 0))?;
         self.mine(8)?;
         for node in [opener, other] {
             Self::wait_for("the channel is open", || {
@@ -166,60 +150,5 @@ impl Town {
 
     fn mine(&mut self, blocks: u32) -> Outcome<()> {
         self.ground.mine(blocks)
-    }
-}
-
-impl Ground {
-    /// A chain, where it answers, and the file that lets in.
-    fn new(folder: &Path, bitcoind: Option<&Path>) -> Outcome<(Self, String, PathBuf)> {
-        if let Some(program) = bitcoind {
-            let node = Bitcoind::start(program, &Policy::default())?;
-            let (address, cookie) = (node.address(), node.cookie_file());
-            let ground = Self::Bitcoind(Box::new(BitcoindChain::new(node)), address);
-            return Ok((ground, format!("http://{address}"), cookie));
-        }
-        let chain = EmbeddedChain::new(ChainParameters::default(), Policy::default());
-        let chain = Arc::new(Mutex::new(chain));
-        let credentials = Credentials {
-            user: "__cookie__".to_owned(),
-            password: "town".to_owned(),
-        };
-        let server = RpcServer::start(Arc::clone(&chain), &credentials)?;
-        let (url, cookie) = (format!("http://{}", server.address()), folder.join("cookie"));
-        std::fs::write(&cookie, format!("{}:{}", credentials.user, credentials.password))?;
-        Ok((Self::Embedded(chain, server), url, cookie))
-    }
-
-    fn fund(&mut self, faucet: &mut Faucet, output: &TxOut) {
-        let outputs = std::slice::from_ref(output);
-        match self {
-            Self::Embedded(chain, _) => {
-                faucet.fund(&mut *chain.lock().unwrap_or_else(PoisonError::into_inner), outputs);
-            }
-            Self::Bitcoind(chain, _) => {
-                faucet.fund(&mut **chain, outputs);
-            }
-        }
-    }
-
-    fn mine(&mut self, blocks: u32) -> Outcome<()> {
-        let options = MineOptions::blocks(blocks);
-        match self {
-            Self::Embedded(chain, _) => chain.lock().unwrap_or_else(PoisonError::into_inner).mine(&options)?,
-            Self::Bitcoind(chain, _) => chain.mine(&options)?,
-        };
-        Ok(())
-    }
-
-    /// Whether something waits in the mempool.
-    fn waits(&self) -> bool {
-        match self {
-            Self::Embedded(chain, _) => !chain
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .mempool()
-                .is_empty(),
-            Self::Bitcoind(chain, _) => !chain.mempool().is_empty(),
-        }
     }
 }

@@ -104,6 +104,15 @@ impl Process {
         Ok(())
     }
 
+    /// With what status it ended by itself, if it did.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn ended(&mut self) -> Outcome<Option<i32>> {
+        let status = self.child.as_mut().map(Child::try_wait).transpose()?.flatten();
+        Ok(status.and_then(|status| status.code()))
+    }
+
     /// Its interface.
     pub fn caller(&self) -> Outcome<&Caller> {
         self.caller
@@ -148,7 +157,10 @@ impl Drop for Process {
 }
 
 /// An address on loopback that nobody listens at.
-fn free_address() -> std::io::Result<SocketAddr> {
+///
+/// # Errors
+/// When there is none.
+pub fn free_address() -> std::io::Result<SocketAddr> {
     TcpListener::bind("127.0.0.1:0")?.local_addr()
 }
 

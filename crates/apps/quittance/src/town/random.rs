@@ -1,14 +1,17 @@
 //! Numbers that are drawn, the same for the same seed.
 
 /// A small generator (SplitMix64): good enough for moments and victims.
-pub(crate) struct Random(u64);
+pub struct Random(u64);
 
 impl Random {
-    pub(crate) const fn new(seed: u64) -> Self {
+    /// Those of this seed.
+    pub const fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    pub(crate) const fn next(&mut self) -> u64 {
+    /// The next number.
+    #[allow(clippy::should_implement_trait, reason = "it never ends")]
+    pub const fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -17,12 +20,12 @@ impl Random {
     }
 
     /// A number below `bound`.
-    pub(crate) const fn below(&mut self, bound: u64) -> u64 {
+    pub const fn below(&mut self, bound: u64) -> u64 {
         self.next() % bound
     }
 
     /// 32 bytes.
-    pub(crate) fn bytes(&mut self) -> [u8; 32] {
+    pub fn bytes(&mut self) -> [u8; 32] {
         let mut bytes = [0; 32];
         for chunk in bytes.chunks_mut(8) {
             chunk.copy_from_slice(&self.next().to_be_bytes());
@@ -32,7 +35,7 @@ impl Random {
 }
 
 /// A seed that nobody chose.
-pub(crate) fn fresh() -> u64 {
+pub fn fresh_seed() -> u64 {
     let mut bytes = [0; 8];
     // Without randomness every run is the same one, which is no harm.
     let _ = getrandom::fill(&mut bytes);
