@@ -147,6 +147,7 @@ impl Town {
                 expires_at_ms: u64::from(u32::MAX) * 1_000,
             },
             attempts: 3,
+            routes: Vec::new(),
         };
         self.requests += 1;
         self.under_way.insert(id);

@@ -139,7 +139,11 @@ impl From<NodeError> for Problem {
                 (ErrorCode::BadInvoice, None)
             }
             NodeError::AmountMissing => (ErrorCode::BadInvoice, Some("give an amount beside the invoice")),
-            NodeError::Invoice(_) => (ErrorCode::BadRequest, None),
+            NodeError::RouteRefused(_) => (
+                ErrorCode::Refused,
+                Some("quittance channels lists what each channel can send"),
+            ),
+            NodeError::Invoice(_) | NodeError::IncompleteRoute(_) => (ErrorCode::BadRequest, None),
             NodeError::Chain(_) => (ErrorCode::ChainUnavailable, Some("check that bitcoind runs")),
         };
         Self {

@@ -11,6 +11,7 @@ mod events;
 mod hex_text;
 mod node;
 mod payments;
+mod routes;
 
 pub use channels::{
     Channel, ChannelList, ChannelOpened, Close, CloseChannel, ConnectPeer, OpenChannel, Peer, PeerList, PeerTerms,
@@ -22,5 +23,6 @@ pub use hex_text::{Hex, NotHex};
 pub use node::{Balance, Done, Health, Info, NewAddress, OnchainSent, Scope, SendOnchain};
 pub use payments::{
     Abandon, Claim, Claimed, CreateInvoice, Decode, Decoded, DecodedHint, Invoice, Keysend, Pay, Payment, PaymentList,
-    PaymentState, Receipt, Refuse,
+    PaymentState, Receipt, Refuse, reason,
 };
+pub use routes::{Probe, Probed, RouteHop, given_routes};

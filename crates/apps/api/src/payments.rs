@@ -5,7 +5,7 @@ use quittance_node::PaymentStatus;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::Hex;
+use crate::{Hex, RouteHop};
 
 /// Ask for a payment.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -100,6 +100,9 @@ pub struct Pay {
     /// How long it may be tried; a minute by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub patience_s: Option<u32>,
+    /// The only ways that it may go, one for each part; without any, the node looks for some. With given ways there is no second attempt.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub routes: Vec<Vec<RouteHop>>,
     /// How long the answer may wait for the payment's end; 0 answers at once.
     #[serde(default)]
     pub wait_s: u32,
@@ -120,6 +123,9 @@ pub struct Keysend {
     /// The most that it may cost in fees.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fee_limit_msat: Option<u64>,
+    /// The only ways that it may go, one for each part; without any, the node looks for some. With given ways there is no second attempt.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub routes: Vec<Vec<RouteHop>>,
     /// How long the answer may wait for the payment's end; 0 answers at once.
     #[serde(default)]
     pub wait_s: u32,
@@ -228,7 +234,7 @@ pub struct Refuse {
 }
 
 /// A failure, in words.
-pub(crate) const fn reason(reason: PaymentFailureReason) -> &'static str {
+pub const fn reason(reason: PaymentFailureReason) -> &'static str {
     match reason {
         PaymentFailureReason::RejectedByPayee => "the payee refused it",
         PaymentFailureReason::Abandoned => "it was given up",

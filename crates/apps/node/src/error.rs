@@ -7,9 +7,11 @@ use quittance_invoice::{BuildError, SignError};
 use quittance_journal::{EventNumber, ReadError, StoreFailed};
 use quittance_manager::RestoreError;
 use quittance_net::ConnectError;
+use quittance_payments::UnfitRoute;
 use quittance_primitives::{ChannelId, HtlcId, MilliSatoshi, NodeId, PaymentHash, PaymentId};
 use quittance_store::embedded::OpenError;
 
+use crate::routes::IncompleteRoute;
 use crate::wallet::WalletError;
 
 /// Why a node did not do what it was asked for. Nothing has changed, unless the text says so.
@@ -40,6 +42,10 @@ pub enum NodeError {
     Wallet(#[from] WalletError),
     #[error("payment id {0} belongs to another payment, with another hash or amount: nothing was paid")]
     PaymentConflict(PaymentId),
+    #[error("the route cannot be taken: {0}; nothing was paid")]
+    RouteRefused(UnfitRoute),
+    #[error("the route is not complete: {0}")]
+    IncompleteRoute(#[from] IncompleteRoute),
     #[error("there is no payment {0}")]
     UnknownPayment(PaymentId),
     #[error("no payment with hash {0} is held, or not completely")]

@@ -8,7 +8,7 @@ use quittance_invoice::{Description, Invoice, RouteHintHop, Terms, UnsignedInvoi
 use quittance_manager::{ChannelManager, NewPayment};
 use quittance_payments::{ForPayee, HintHop, InvoiceKey, InvoiceTerms, PaymentKind};
 use quittance_primitives::{
-    BlockCount, CltvExpiryDelta, Feature, MilliSatoshi, NodeId, PaymentHash, PaymentId, PaymentPreimage,
+    BlockCount, CltvExpiryDelta, Feature, MilliSatoshi, NodeId, PaymentHash, PaymentId, PaymentPreimage, PaymentSecret,
 };
 use quittance_signer::LocalSigner;
 
@@ -62,6 +62,8 @@ impl Default for PayLimits {
 
 /// The distance that HTLCs for our invoices must keep to the tip: time to claim on chain if need be.
 const MIN_FINAL_CLTV_EXPIRY_DELTA: u16 = 30;
+/// Blocks that may be found while a payment is on its way.
+const FINAL_EXPIRY_MARGIN: u16 = 3;
 /// Hints in an invoice: a few are enough, and each makes it longer.
 const HINTS_MAX: usize = 3;
 
@@ -174,6 +176,7 @@ pub(crate) fn payment(
         fee_limit: limits.fee.unwrap_or_else(|| fee_limit(amount)),
         kind,
         attempts: limits.attempts,
+        routes: Vec::new(),
     })
 }
 
@@ -204,7 +207,44 @@ pub(crate) fn keysend(
             expires_at_ms: deadline_ms(now, limits),
         },
         attempts: limits.attempts,
+        routes: Vec::new(),
     }
+}
+
+/// An attempt that nobody can claim.
+pub(crate) fn probe(
+    id: PaymentId,
+    payee: NodeId,
+    amount: MilliSatoshi,
+    limits: PayLimits,
+    now: Duration,
+    secret: [u8; 32],
+) -> NewPayment {
+    let kind = PaymentKind {
+        payee,
+        for_payee: ForPayee {
+            // A payee that knows no invoice with this secret answers as it answers a payment that it refuses.
+            payment_secret: Some(PaymentSecret(secret)),
+            total: amount,
+            metadata: None,
+            keysend_preimage: None,
+        },
+        min_final_cltv_expiry_delta: MIN_FINAL_CLTV_EXPIRY_DELTA,
+        hints: Vec::new(),
+        expires_at_ms: deadline_ms(now, limits),
+    };
+    let fee_limit = limits.fee.unwrap_or_else(|| fee_limit(amount));
+    NewPayment::probe(id, secret, amount, fee_limit, kind)
+}
+
+/// How far beyond the tip the HTLCs of a payment expire at its payee: as far as it wants, and blocks that may be found meanwhile.
+pub(crate) fn final_delta(payment: &NewPayment) -> CltvExpiryDelta {
+    CltvExpiryDelta(
+        payment
+            .kind
+            .min_final_cltv_expiry_delta
+            .saturating_add(FINAL_EXPIRY_MARGIN),
+    )
 }
 
 fn hint_hop(hop: &RouteHintHop) -> HintHop {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bitcoin::{Address, Amount, Network, TxOut};
 use quittance_chain::{Feerates, Watch};
-use quittance_channel::CloseRequest;
+use quittance_channel::{CloseRequest, PaymentFailureReason};
 use quittance_invoice::Invoice;
 use quittance_journal::EventNumber;
 use quittance_manager::{Command, NewChannel, NewPayment, Response};
@@ -24,6 +24,7 @@ use crate::events::EventStream;
 use crate::invoices::{self, InvoiceRequest, PayLimits};
 use crate::peers::Sorter;
 use crate::policy::PolicyChange;
+use crate::routes::{self, GivenHop};
 use crate::views::{Channel, Figures, Info, Peer, View};
 use crate::wallet::{Balance, Wallet};
 
@@ -55,6 +56,17 @@ pub struct OpenRequest {
     pub push: MilliSatoshi,
     /// Whether it is to be announced.
     pub announce: bool,
+}
+
+/// What a probe found out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Probe {
+    /// The id of the payment that was none.
+    pub id: PaymentId,
+    /// Whether it reached the payee.
+    pub reached: bool,
+    /// How it ended.
+    pub status: PaymentStatus,
 }
 
 /// How long a peer may take for an opening.
@@ -233,6 +245,21 @@ impl Node {
         amount: Option<MilliSatoshi>,
         limits: PayLimits,
     ) -> Result<PaymentStatus, NodeError> {
+        self.pay_invoice_along(id, invoice, amount, limits, &[]).await
+    }
+
+    /// As [`Self::pay_invoice`], along these routes and no others, one for each part. There is no second attempt.
+    ///
+    /// # Errors
+    /// [`NodeError::RouteRefused`] or [`NodeError::IncompleteRoute`], with what is wrong with a route; nothing was paid then.
+    pub async fn pay_invoice_along(
+        &self,
+        id: PaymentId,
+        invoice: &Invoice,
+        amount: Option<MilliSatoshi>,
+        limits: PayLimits,
+        routes: &[Vec<GivenHop>],
+    ) -> Result<PaymentStatus, NodeError> {
         // A payment that was made keeps its answer, whatever became of its invoice.
         if let Some(known) = self.payment(id).await?
             && known.payment_hash == invoice.terms().payment_hash
@@ -242,8 +269,8 @@ impl Node {
         {
             return Ok(known.status);
         }
-        self.pay(invoices::payment(id, invoice, amount, limits, self.0.network, now())?)
-            .await
+        let payment = invoices::payment(id, invoice, amount, limits, self.0.network, now())?;
+        self.pay_along(payment, routes).await
     }
 
     /// Pays a node that has not asked for it (bLIP 3), once for this id. The preimage follows from the id, so that asking again is safe.
@@ -257,9 +284,53 @@ impl Node {
         amount: MilliSatoshi,
         limits: PayLimits,
     ) -> Result<PaymentStatus, NodeError> {
+        self.keysend_along(id, payee, amount, limits, &[]).await
+    }
+
+    /// As [`Self::keysend`], along these routes and no others, one for each part. There is no second attempt.
+    ///
+    /// # Errors
+    /// [`NodeError::RouteRefused`] or [`NodeError::IncompleteRoute`], with what is wrong with a route; nothing was paid then.
+    pub async fn keysend_along(
+        &self,
+        id: PaymentId,
+        payee: NodeId,
+        amount: MilliSatoshi,
+        limits: PayLimits,
+        routes: &[Vec<GivenHop>],
+    ) -> Result<PaymentStatus, NodeError> {
         let preimage = self.0.signer.keysend_preimage(&id);
-        self.pay(invoices::keysend(id, payee, amount, limits, now(), preimage))
-            .await
+        let payment = invoices::keysend(id, payee, amount, limits, now(), preimage);
+        self.pay_along(payment, routes).await
+    }
+
+    /// Tries whether a payment of `amount` msat would reach `payee`, by one that nobody can claim, and waits for its end. It is no
+    /// payment: its id is fresh, and its end is told as a failure.
+    ///
+    /// # Errors
+    /// As [`Self::keysend_along`].
+    pub async fn probe(
+        &self,
+        payee: NodeId,
+        amount: MilliSatoshi,
+        limits: PayLimits,
+        routes: &[Vec<GivenHop>],
+    ) -> Result<Probe, NodeError> {
+        let id = PaymentId(entropy()?);
+        let payment = invoices::probe(id, payee, amount, limits, now(), entropy()?);
+        self.pay_along(payment, routes).await?;
+        let end = self.outcome(id).await?;
+        Ok(Probe {
+            id,
+            reached: matches!(
+                end.status,
+                PaymentStatus::Failed {
+                    reason: PaymentFailureReason::RejectedByPayee,
+                    ..
+                }
+            ),
+            status: end.status,
+        })
     }
 
     /// Makes no further attempt for a payment; what is on its way decides its end.
@@ -456,6 +527,20 @@ impl Node {
             .unwrap_or(StopReason::Fault)
     }
 
+    async fn pay_along(&self, mut payment: NewPayment, routes: &[Vec<GivenHop>]) -> Result<PaymentStatus, NodeError> {
+        if !routes.is_empty() {
+            let ending = routes::Ending {
+                amount: payment.amount,
+                final_delta: invoices::final_delta(&payment),
+                tip: self.look(|view| view.manager.tip()).await?,
+            };
+            let given = routes.iter().enumerate();
+            let given = given.map(|(place, hops)| routes::complete(place, hops, ending));
+            payment.routes = given.collect::<Result<_, _>>()?;
+        }
+        self.pay(payment).await
+    }
+
     async fn pay(&self, payment: NewPayment) -> Result<PaymentStatus, NodeError> {
         match self.command(Command::SendPayment(Box::new(payment))).await? {
             Response::Payment(_, status) => Ok(status),
@@ -527,6 +612,7 @@ fn now() -> Duration {
 fn refused(response: Response) -> NodeError {
     match response {
         Response::PaymentConflict(id) => NodeError::PaymentConflict(id),
+        Response::RouteRefused(why) => NodeError::RouteRefused(why),
         Response::UnknownPayment(id) => NodeError::UnknownPayment(id),
         Response::NothingHeld(hash) => NodeError::NothingHeld(hash),
         Response::NothingIntercepted(channel, htlc) => NodeError::NothingIntercepted(channel, htlc),

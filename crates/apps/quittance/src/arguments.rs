@@ -170,7 +170,9 @@ Exit status: 0 after `quittance stop` or a signal; 1 when it cannot start; 3 whe
     },
     /// Pay an invoice, once whatever happens, and wait for the end
     #[command(
-        after_help = "Examples:\n  quittance pay lnbcrt…\n  quittance pay lnbcrt… --id 8a31…      the same id never pays twice, in no year"
+        after_help = "Examples:\n  quittance pay lnbcrt…\n  quittance pay lnbcrt… --id 8a31…      the same id never pays twice, in no year
+  quittance pay lnbcrt… --route '[{\"node\":\"02ee…\",\"short_channel_id\":\"700x1x0\",\"fee_msat\":1000,\"cltv_delta\":72},
+                                  {\"node\":\"03ab…\",\"short_channel_id\":\"701x4x1\"}]'"
     )]
     Pay {
         /// The invoice
@@ -184,6 +186,9 @@ Exit status: 0 after `quittance stop` or a signal; 1 when it cannot start; 3 whe
         /// Your name for the payment: 64 hex digits [default: the invoice's hash]
         #[arg(long)]
         id: Option<String>,
+        /// The only way that it may go: a file, or JSON itself, with the hops of one route; again for each further part
+        #[arg(long = "route", value_name = "FILE|JSON")]
+        routes: Vec<String>,
         /// How many seconds to wait for the end
         #[arg(long, default_value_t = 60)]
         wait: u32,
@@ -197,6 +202,25 @@ Exit status: 0 after `quittance stop` or a signal; 1 when it cannot start; 3 whe
         /// Your name for the payment: 64 hex digits [default: a new one]
         #[arg(long)]
         id: Option<String>,
+        /// The only way that it may go: a file, or JSON itself, with the hops of one route; again for each further part
+        #[arg(long = "route", value_name = "FILE|JSON")]
+        routes: Vec<String>,
+        /// How many seconds to wait for the end
+        #[arg(long, default_value_t = 60)]
+        wait: u32,
+    },
+    /// Try whether a payment would reach a node, by one that nobody can claim
+    Probe {
+        /// The node's id
+        node: String,
+        /// How much, in msat
+        amount_msat: u64,
+        /// The most that it may cost in fees, in msat
+        #[arg(long)]
+        fee_limit_msat: Option<u64>,
+        /// The way to be tried: a file, or JSON itself, with the hops of one route; again for each further part
+        #[arg(long = "route", value_name = "FILE|JSON")]
+        routes: Vec<String>,
         /// How many seconds to wait for the end
         #[arg(long, default_value_t = 60)]
         wait: u32,

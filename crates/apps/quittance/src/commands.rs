@@ -217,6 +217,7 @@ impl Desk<'_> {
                 amount_msat,
                 fee_limit_msat,
                 id,
+                routes,
                 wait,
             } => {
                 let body = api::Pay {
@@ -225,6 +226,7 @@ impl Desk<'_> {
                     amount_msat: *amount_msat,
                     fee_limit_msat: *fee_limit_msat,
                     patience_s: None,
+                    routes: read_routes(routes)?,
                     wait_s: *wait,
                 };
                 ended(
@@ -236,6 +238,7 @@ impl Desk<'_> {
                 node,
                 amount_msat,
                 id,
+                routes,
                 wait,
             } => {
                 let id = match id {
@@ -247,9 +250,26 @@ impl Desk<'_> {
                     node: Hex(settings::node_of(node)?.0),
                     amount_msat: *amount_msat,
                     fee_limit_msat: None,
+                    routes: read_routes(routes)?,
                     wait_s: *wait,
                 };
                 ended(&self.client()?.post::<api::Payment>("/v1/keysend", &body)?, self.common)
+            }
+            Command::Probe {
+                node,
+                amount_msat,
+                fee_limit_msat,
+                routes,
+                wait,
+            } => {
+                let body = api::Probe {
+                    node: Hex(settings::node_of(node)?.0),
+                    amount_msat: *amount_msat,
+                    fee_limit_msat: *fee_limit_msat,
+                    routes: read_routes(routes)?,
+                    wait_s: Some(*wait),
+                };
+                self.show(&self.client()?.post::<api::Probed>("/v1/probe", &body)?)
             }
             _ => return Ok(None),
         };
@@ -380,3 +400,16 @@ fn json(value: &impl Serialize) -> Result<String, serde_json::Error> {
 /// The body of a call that needs none.
 #[derive(Serialize)]
 struct Nothing {}
+
+/// Routes, each a list of hops: JSON itself, or a file that holds it.
+fn read_routes(routes: &[String]) -> Result<Vec<Vec<api::RouteHop>>, Box<dyn std::error::Error>> {
+    let read = |given: &String| -> Result<Vec<api::RouteHop>, Box<dyn std::error::Error>> {
+        let text = if given.trim_start().starts_with('[') {
+            given.clone()
+        } else {
+            std::fs::read_to_string(given).map_err(|error| format!("the route in {given} cannot be read: {error}"))?
+        };
+        Ok(serde_json::from_str(&text).map_err(|error| format!("a route is a list of hops, as JSON: {error}"))?)
+    };
+    routes.iter().map(read).collect()
+}

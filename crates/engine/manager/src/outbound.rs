@@ -11,9 +11,13 @@ use quittance_channel::{
 use quittance_journal::{ColdId, EventNumber, Key, mark};
 use quittance_payments::failure::{self, ReadFailure};
 use quittance_payments::onion::{self, ForPayee};
-use quittance_payments::{FirstHop, Payment, PaymentKind, PaymentStatus, Retry, Route, RouteRequest};
+use quittance_payments::{
+    FirstHop, GivenRoutes, Payment, PaymentKind, PaymentStatus, Retry, Route, RouteHop, RouteRequest, Router,
+    UnfitRoute, Wanted,
+};
 use quittance_primitives::{
-    ChannelId, CltvExpiry, CltvExpiryDelta, HtlcId, MilliSatoshi, PaymentId, PaymentPreimage, ShortChannelId,
+    BlockCount, ChannelId, CltvExpiry, CltvExpiryDelta, HtlcId, MilliSatoshi, PaymentId, PaymentPreimage,
+    ShortChannelId,
 };
 use quittance_records::Record;
 
@@ -54,7 +58,13 @@ impl ChannelManager {
             fee_limit,
             kind,
             attempts,
+            routes,
         } = new;
+        let given = match self.given_routes(routes, &kind, (amount, fee_limit)) {
+            Ok(given) => given,
+            Err(unfit) => return Response::RouteRefused(unfit),
+        };
+        let attempts_left = if given.is_some() { 0 } else { attempts };
         let payment = Payment {
             id,
             payment_hash,
@@ -62,7 +72,7 @@ impl ChannelManager {
             fee_limit,
             kind: Some(kind),
             retry: Retry {
-                attempts_left: attempts,
+                attempts_left,
                 avoid: Vec::new(),
             },
             status: PaymentStatus::Pending,
@@ -70,12 +80,43 @@ impl ChannelManager {
         };
         self.payments.insert(id, payment);
         turn.payments.insert(id);
-        if let Err(reason) = self.attempt(id, amount, turn)
+        let found = turn.context.router;
+        let router = given.as_ref().map_or(found, |given| given as &dyn Router);
+        if let Err(reason) = self.attempt(id, amount, router, turn)
             && !self.is_alive(id)
         {
             self.fail_payment(id, reason, None, turn);
         }
         Response::Payment(id, self.payments[&id].status)
+    }
+
+    /// The routes that the caller gave, if it gave any, after a look at what can be known to be wrong with them.
+    fn given_routes(
+        &self,
+        mut routes: Vec<Vec<RouteHop>>,
+        kind: &PaymentKind,
+        (amount, fee_limit): (MilliSatoshi, MilliSatoshi),
+    ) -> Result<Option<GivenRoutes>, UnfitRoute> {
+        if routes.is_empty() {
+            return Ok(None);
+        }
+        for first in routes.iter_mut().filter_map(|hops| hops.first_mut()) {
+            let ours = self.channel_named(first.short_channel_id);
+            if let Some(id) = ours {
+                first.short_channel_id = Self::name_of(&self.channels[&id]);
+            }
+        }
+        let wanted = Wanted {
+            payee: kind.payee,
+            for_payee: &kind.for_payee,
+            amount,
+            fee_limit,
+            final_delta: BlockCount(u32::from(kind.min_final_cltv_expiry_delta)),
+            tip: self.tip.height,
+            parts_max: PARTS_MAX,
+            ours: &self.channels_to_send_by().collect::<Vec<_>>(),
+        };
+        GivenRoutes::check(routes, &wanted).map(Some)
     }
 
     /// Makes no further attempt for a payment. HTLCs that are on their way decide its outcome.
@@ -109,6 +150,7 @@ impl ChannelManager {
         &mut self,
         id: PaymentId,
         amount: MilliSatoshi,
+        router: &dyn Router,
         turn: &mut Turn<'_>,
     ) -> Result<(), PaymentFailureReason> {
         let mut left = amount;
@@ -120,7 +162,7 @@ impl ChannelManager {
             }
             let request = self.route_request(payment, kind, left);
             let for_payee = kind.for_payee.clone();
-            let routes = turn.context.router.routes(&request, &self.first_hops());
+            let routes = router.routes(&request, &self.first_hops());
             for route in routes.ok_or(PaymentFailureReason::RouteNotFound)? {
                 if let Some(delivered) = self.offer_part(id, &route, &for_payee, turn) {
                     left = left.saturating_sub(delivered);
@@ -187,14 +229,19 @@ impl ChannelManager {
     }
 
     fn first_hops(&self) -> Vec<FirstHop> {
-        let usable = self.channels.iter().map(|(id, channel)| FirstHop {
+        self.channels_to_send_by()
+            .filter(|hop| !hop.sendable.is_zero())
+            .collect()
+    }
+
+    fn channels_to_send_by(&self) -> impl Iterator<Item = FirstHop> {
+        self.channels.iter().map(|(id, channel)| FirstHop {
             channel: *id,
             peer: channel.state().facts.peer,
             short_channel_id: Self::name_of(channel),
             sendable: channel.sendable(),
             minimum: channel.state().facts.sides.remote.htlc_minimum,
-        });
-        usable.filter(|hop| !hop.sendable.is_zero()).collect()
+        })
     }
 
     /// An HTLC of a payment of ours was paid: so is the payment, if this is the first.
@@ -329,7 +376,8 @@ impl ChannelManager {
         } else {
             amount
         };
-        self.attempt(id, amount, turn)
+        let router = turn.context.router;
+        self.attempt(id, amount, router, turn)
     }
 
     /// Ends a payment that has no HTLC left which anyone could claim. `cause` is the HTLC whose failure ended it.

@@ -11,11 +11,13 @@
 
 pub mod failure;
 pub mod forward;
+mod given;
 mod invoice_key;
 pub mod onion;
 mod payment;
 mod route;
 
+pub use given::{GivenRoutes, UnfitRoute, Wanted};
 pub use invoice_key::{InvoiceKey, InvoiceTerms, NewInvoice, Recognised};
 pub use onion::ForPayee;
 pub use payment::{Payment, PaymentKind, PaymentStatus, Retry};

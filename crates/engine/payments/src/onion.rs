@@ -4,7 +4,7 @@ use quittance_channel::{OnionHop, PaymentPart};
 use quittance_onion::{
     CreateError, PAYMENT_AREA, PayloadRecords, PaymentData, SharedSecret, create_onion, session_secrets,
 };
-use quittance_primitives::{MilliSatoshi, PaymentHash, PaymentPreimage, PaymentSecret};
+use quittance_primitives::{MilliSatoshi, PaymentHash, PaymentId, PaymentPreimage, PaymentSecret};
 use secp256k1::SecretKey;
 
 use crate::Route;
@@ -53,6 +53,20 @@ pub fn hops(route: &Route, payee: &ForPayee) -> Vec<OnionHop> {
             }
         })
         .collect()
+}
+
+/// Whether an onion has room for what the hops of `route` and the payee are told.
+pub fn fits(route: &Route, payee: &ForPayee) -> bool {
+    let part = PaymentPart {
+        payment_id: PaymentId([0; 32]),
+        total: payee.total,
+        delivers: payee.total,
+        fee_limit: MilliSatoshi::ZERO,
+        // What the packet is locked by does not matter to its length.
+        session_key: [1; 32],
+        hops: hops(route, payee),
+    };
+    packet(&part, &PaymentHash([0; 32])).is_ok()
 }
 
 /// The onion packet of a part, the same each time it is made.

@@ -96,6 +96,7 @@ impl World {
             fee_limit: MilliSatoshi(amount.0 / 20 + 10_000),
             kind,
             attempts: 3,
+            routes: Vec::new(),
         };
         let request = self.command(payer, Command::SendPayment(Box::new(payment.clone())));
         self.requested.entry(id).or_insert(Requested {

@@ -211,6 +211,15 @@ impl Text for api::PaymentList {
     }
 }
 
+impl Text for api::Probed {
+    fn text(&self) -> String {
+        match &self.reason {
+            None => "a payment would reach it".to_owned(),
+            Some(reason) => format!("a payment would not reach it: {reason}"),
+        }
+    }
+}
+
 impl Text for api::Claimed {
     fn text(&self) -> String {
         format!("claimed: {} msat", grouped(self.amount_msat))

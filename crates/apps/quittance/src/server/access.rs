@@ -38,7 +38,7 @@ fn needed(method: &Method, path: &str) -> Scope {
     match path {
         "/v1/decode" => Scope::Read,
         "/v1/invoices" | "/v1/held/claim" | "/v1/held/refuse" | "/v1/address" => Scope::Invoice,
-        "/v1/payments" | "/v1/keysend" | "/v1/events/handled" => Scope::Pay,
+        "/v1/payments" | "/v1/keysend" | "/v1/probe" | "/v1/events/handled" => Scope::Pay,
         path if path.starts_with("/v1/payments/") => Scope::Pay,
         _ => Scope::Admin,
     }

@@ -17,7 +17,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use utoipa::{IntoParams, OpenApi};
 
-use super::{Refusal, State, figures, forwarding, streams};
+use super::{Refusal, State, figures, forwarding, probing, streams};
 
 pub(crate) type Answer<T> = Result<Json<T>, Refusal>;
 
@@ -54,7 +54,7 @@ pub(crate) fn bytes<const N: usize>(text: &str, what: &str) -> Result<[u8; N], R
     Ok(bytes)
 }
 
-fn amount_msat(msat: u64, what: &str) -> Result<MilliSatoshi, Refusal> {
+pub(crate) fn amount_msat(msat: u64, what: &str) -> Result<MilliSatoshi, Refusal> {
     let amount = MilliSatoshi(msat);
     if amount.is_zero() || amount > MilliSatoshi::MAX_MONEY {
         let why = format!(
@@ -284,7 +284,11 @@ pub(crate) async fn pay(Extracted(state): Extracted<State>, Body(body): Body<api
             .map_or(defaults.patience, |seconds| Duration::from_secs(u64::from(seconds))),
         ..defaults
     };
-    state.node.pay_invoice(id, &invoice, amount, limits).await?;
+    let routes = api::given_routes(&body.routes)?;
+    state
+        .node
+        .pay_invoice_along(id, &invoice, amount, limits, &routes)
+        .await?;
     ended(&state, id, body.wait_s).await
 }
 
@@ -299,7 +303,8 @@ pub(crate) async fn keysend(
         fee: body.fee_limit_msat.map(MilliSatoshi),
         ..PayLimits::default()
     };
-    state.node.keysend(id, NodeId(body.node.0), amount, limits).await?;
+    let (payee, routes) = (NodeId(body.node.0), api::given_routes(&body.routes)?);
+    state.node.keysend_along(id, payee, amount, limits, &routes).await?;
     ended(&state, id, body.wait_s).await
 }
 
@@ -314,7 +319,7 @@ async fn ended(state: &State, id: PaymentId, wait_s: u32) -> Answer<api::Payment
 }
 
 /// How long one answer may wait.
-const WAIT_S_MAX: u32 = 600;
+pub(crate) const WAIT_S_MAX: u32 = 600;
 
 /// How many payments are wanted.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -441,7 +446,7 @@ pub(crate) async fn stop(Extracted(state): Extracted<State>) -> Json<api::Done> 
     info(title = "Quittance", description = "Amounts are whole numbers with their unit in the name. Unknown fields are refused. A problem is answered with a status and a Problem."),
     paths(
         health, document, info, balance, address, peers, connect, disconnect, channels, open, close, set_feerate, forwarding::set_policy, invoice, decode,
-        pay, keysend, payments, payment, abandon, receipt, claim, refuse, streams::events, handled, send_onchain, stop, figures::metrics
+        pay, keysend, probing::probe, payments, payment, abandon, receipt, claim, refuse, streams::events, handled, send_onchain, stop, figures::metrics
     ),
     components(schemas(Problem, ErrorCode)),
     modifiers(&Bearer),

@@ -6,6 +6,7 @@ mod access;
 mod calls;
 mod figures;
 mod forwarding;
+mod probing;
 mod streams;
 
 use std::time::Duration;
@@ -77,6 +78,7 @@ pub(crate) fn router(state: State) -> Router {
         .route("/v1/payments/{id}/abandon", post(calls::abandon))
         .route("/v1/payments/{id}/receipt", get(calls::receipt))
         .route("/v1/keysend", post(calls::keysend))
+        .route("/v1/probe", post(probing::probe))
         .route("/v1/held/claim", post(calls::claim))
         .route("/v1/held/refuse", post(calls::refuse))
         .route("/v1/events", get(streams::events))

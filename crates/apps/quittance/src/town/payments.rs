@@ -27,6 +27,7 @@ impl Order {
             amount_msat: None,
             fee_limit_msat: None,
             patience_s: None,
+            routes: Vec::new(),
             wait_s: 0,
         };
         payer.post("/v1/payments", &body)

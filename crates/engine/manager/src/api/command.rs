@@ -3,7 +3,7 @@
 use bitcoin::Amount;
 use quittance_channel::opening::{ChannelType, FundingTransaction, NewChannelKeys, OpenRefusal, UnfitFunding};
 use quittance_channel::{CloseRequest, ForwardingPolicy, Refusal};
-use quittance_payments::{PaymentKind, PaymentStatus};
+use quittance_payments::{PaymentKind, PaymentStatus, RouteHop, UnfitRoute};
 use quittance_primitives::{
     ChannelId, FeeratePerKw, HtlcId, MilliSatoshi, NodeId, PaymentHash, PaymentId, PaymentPreimage,
 };
@@ -91,6 +91,9 @@ pub struct NewPayment {
     pub kind: PaymentKind,
     /// How many further times routes may be asked for after a failure.
     pub attempts: u32,
+    /// The only ways that it may go, one for each part; without any, routes are looked for. The first channel may go by any of its
+    /// names. With given routes there is no second attempt.
+    pub routes: Vec<Vec<RouteHop>>,
 }
 
 impl NewPayment {
@@ -111,6 +114,7 @@ impl NewPayment {
             fee_limit,
             kind,
             attempts: 0,
+            routes: Vec::new(),
         }
     }
 }
@@ -122,6 +126,8 @@ pub enum Response {
     Payment(PaymentId, PaymentStatus),
     /// The id belongs to another payment, with another hash or amount. Nothing was paid.
     PaymentConflict(PaymentId),
+    /// The routes that the caller gave cannot be meant. Nothing was paid, and the id is free.
+    RouteRefused(UnfitRoute),
     /// There is no such payment.
     UnknownPayment(PaymentId),
     /// The claim is decided, and will be carried out whatever happens.
