@@ -139,6 +139,7 @@ impl Life {
             node: bob.id,
             amount_msat: 3_000_000,
             fee_limit_msat: None,
+            routes: Vec::new(),
             wait_s: 30,
         };
         let payment: Payment = self.town.nodes[ALICE].caller()?.post("/v1/keysend", &body)?;
