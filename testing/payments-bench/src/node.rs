@@ -13,7 +13,7 @@ use bitcoin::hashes::{Hash, sha256};
 use quittance_channel::opening::OpeningPolicy;
 use quittance_channel::{ChannelLimits, ForwardingPolicy, Verifier};
 use quittance_journal::{EventNumber, Gate, Lsn, Store};
-use quittance_manager::{ChannelManager, Context, Effect, ForwardConfig, Input, ManagerConfig};
+use quittance_manager::{ChannelManager, Context, Effect, Face, ForwardConfig, Input, ManagerConfig};
 use quittance_monitor::{FeeEstimates, Tip};
 use quittance_payments::{DirectRouter, InvoiceKey};
 use quittance_primitives::{CltvExpiryDelta, FeeratePerKw, MilliSatoshi, NodeId};
@@ -212,6 +212,7 @@ fn config(signer: &LocalSigner) -> ManagerConfig {
         mpp_timeout_ms: 60_000,
         forward_timeout_ms: 30_000,
         opening: OpeningPolicy::for_chain(ChainHash::REGTEST),
+        face: Face::default(),
         forwarding: ForwardingPolicy {
             fee_base: MilliSatoshi(1_000),
             fee_proportional_millionths: 100,

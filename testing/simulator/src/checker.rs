@@ -6,11 +6,12 @@ use quittance_channel::{ForwardSource, ForwardingPolicy, HtlcTerms, PaymentFailu
 use quittance_journal::EventNumber;
 use quittance_manager::{Event, NumberedEvent};
 use quittance_primitives::{
-    ChannelId, CltvExpiryDelta, CommitmentNumber, HtlcId, MilliSatoshi, PaymentHash, PaymentId, PaymentPreimage,
-    ShortChannelId,
+    ChannelId, CltvExpiryDelta, CommitmentNumber, HtlcId, MilliSatoshi, NodeId, PaymentHash, PaymentId,
+    PaymentPreimage, ShortChannelId,
 };
 use quittance_transactions::{CommitmentContents, Role};
-use quittance_wire::ChannelUpdate;
+use quittance_wire::{ChannelAnnouncement, ChannelUpdate};
+use secp256k1::SECP256K1;
 
 /// By which every channel of a simulated world forwards.
 pub(crate) const FORWARDING: ForwardingPolicy = ForwardingPolicy {
@@ -58,6 +59,10 @@ pub struct Checker {
     commitments_broadcast: u64,
     /// The last terms that each node told of each channel, while its rows are whole.
     terms: BTreeMap<(usize, ShortChannelId), ChannelUpdate>,
+    /// Channels whose announcement each node has signed since its last connection.
+    halves: BTreeSet<(usize, ChannelId)>,
+    /// What each node has announced.
+    announced: BTreeSet<(usize, ShortChannelId)>,
     /// Nodes that may have told terms of which they know nothing any more.
     forgetful: BTreeSet<usize>,
     /// Which HTLCs of its peers each node has fulfilled or failed, by message.
@@ -296,6 +301,44 @@ impl Checker {
                 ),
             );
         }
+    }
+
+    /// Our half of an announcement left: once for each connection, or two nodes would answer each other for ever.
+    pub fn half_left(&mut self, node: usize, channel: ChannelId) {
+        if !self.halves.insert((node, channel)) {
+            self.violated(
+                "BOLT 7",
+                format!("node {node} signs the announcement of {channel} again"),
+            );
+        }
+    }
+
+    /// A node has a new connection.
+    pub fn may_send_halves_again(&mut self, node: usize) {
+        self.halves.retain(|(sender, _)| *sender != node);
+    }
+
+    /// A node announces a channel.
+    pub fn announced(&mut self, node: usize, announcement: &ChannelAnnouncement) {
+        let hash = announcement.signature_hash();
+        let node_key = |id: NodeId| id.public_key().expect("nodes of these worlds have keys");
+        let halves = [
+            (announcement.node_signature_1, node_key(announcement.node_id_1)),
+            (announcement.node_signature_2, node_key(announcement.node_id_2)),
+            (announcement.bitcoin_signature_1, announcement.bitcoin_key_1),
+            (announcement.bitcoin_signature_2, announcement.bitcoin_key_2),
+        ];
+        let name = announcement.short_channel_id;
+        let is_signed = |(signature, key): &(_, _)| SECP256K1.verify_ecdsa(&hash, signature, key).is_ok();
+        if !halves.iter().all(is_signed) || announcement.node_id_1 >= announcement.node_id_2 {
+            self.violated("BOLT 7", format!("node {node} announces {name} falsely"));
+        }
+        self.announced.insert((node, name));
+    }
+
+    /// Whether a node has announced a channel under this name.
+    pub fn has_announced(&self, node: usize, name: ShortChannelId) -> bool {
+        self.announced.contains(&(node, name))
     }
 
     /// A node lost rows, so that it may not know what it told.

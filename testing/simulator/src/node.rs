@@ -8,7 +8,7 @@ use quittance_channel::opening::OpeningPolicy;
 use quittance_channel::{Channel, ChannelLimits, InlineVerifier};
 use quittance_journal::{EventNumber, Gate, Generation, Lsn};
 use quittance_manager::{
-    ChannelManager, Context, Effect, ForwardConfig, ManagerConfig, NumberedEvent, RequestId, Response,
+    ChannelManager, Context, Effect, Face, ForwardConfig, ManagerConfig, NumberedEvent, RequestId, Response,
 };
 use quittance_monitor::{FeeEstimates, Tip};
 use quittance_onchain_tests::Wallet;
@@ -159,6 +159,7 @@ impl Node {
             mpp_timeout_ms: 60_000,
             forward_timeout_ms: 30_000,
             opening: OpeningPolicy::for_chain(ChainHash::REGTEST),
+            face: Face::default(),
             forwarding: FORWARDING,
             zeroconf_peers: BTreeSet::new(),
             forwards: self.forwards.clone(),

@@ -23,6 +23,7 @@ impl World {
             self.judge_channels(node);
             self.judge_agreement(node);
             self.judge_terms(node);
+            self.judge_announcements(node);
             self.checker.nothing_is_owed(node);
             self.judge_balance(node);
         }

@@ -163,6 +163,7 @@ impl World {
         for (node, peer) in [(one, other), (other, one)] {
             self.wires.insert((node, peer), VecDeque::new());
             self.greeted.retain(|(from, to, _)| (*from, *to) != (node, peer));
+            self.checker.may_send_halves_again(node);
             let peer_id = self.nodes[peer].id();
             self.nodes[node].note_connected(peer_id, generation);
         }
@@ -489,7 +490,9 @@ impl World {
                     .removal_left(node, fulfil.channel_id, fulfil.id, message.encode());
             }
             Message::UpdateFailHtlc(fail) => self.fail_left(node, fail.channel_id, fail.id, message.encode()),
-            Message::ChannelUpdate(update) => self.checker.terms_left(node, update),
+            Message::ChannelUpdate(update) => self.update_left(node, peer, update),
+            Message::AnnouncementSignatures(half) => self.checker.half_left(node, half.channel_id),
+            Message::ChannelAnnouncement(announcement) => self.checker.announced(node, announcement),
             Message::UpdateFailMalformedHtlc(fail) => {
                 self.fail_left(node, fail.channel_id, fail.id, message.encode());
             }

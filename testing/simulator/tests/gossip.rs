@@ -217,3 +217,206 @@ fn only_the_peers_own_news_of_our_channel_is_kept() {
     say(&mut world, 0, 1, news);
     assert_eq!(world.heard(1, channels[0]).unwrap().fee_base_msat, 77);
 }
+
+/// 0 and 1 have a channel that is to be known, and 1 one with 2 that is not.
+fn with_public() -> (World, ChannelId) {
+    let mut world = World::new(3, 1);
+    let public = ChannelSetup {
+        announce: true,
+        ..ChannelSetup::default()
+    };
+    world.open_channel(1, 2, &ChannelSetup::default());
+    let channel = world.open_channel(0, 1, &public);
+    world.tick();
+    (world, channel)
+}
+
+/// The names of what `from` sent to `to` lately, beginning with an announcement.
+fn from_announcement(world: &World, from: usize, to: usize) -> Vec<&'static str> {
+    let sent = world.sent_lately(from, to);
+    let names = sent.iter().map(Message::name);
+    names.skip_while(|name| *name != "channel_announcement").collect()
+}
+
+#[test]
+fn a_public_channel_is_announced_at_six_blocks_and_no_sooner() {
+    let (mut world, channel) = with_public();
+    world.mine(2);
+    assert_eq!(count(&world, 0, "announcement_signatures"), 0, "five blocks");
+    let private = world.heard(1, channel).unwrap().clone();
+    assert_eq!(
+        private.message_flags & ChannelUpdate::DONT_FORWARD,
+        ChannelUpdate::DONT_FORWARD
+    );
+    world.mine(1);
+    for node in [0, 1] {
+        assert_eq!(count(&world, node, "announcement_signatures"), 1);
+        assert!(count(&world, node, "channel_announcement") > 0);
+    }
+    let public = world.heard(1, channel).unwrap();
+    assert_eq!(public.message_flags & ChannelUpdate::DONT_FORWARD, 0);
+    assert!(public.timestamp > private.timestamp);
+    // 1 hears the public terms of 0 after it announced the channel, and passes nothing on by itself.
+    let heard = from_announcement(&world, 1, 2);
+    assert_eq!(heard, ["channel_announcement", "channel_update", "node_announcement"]);
+    world.checker.assert_kept();
+}
+
+#[test]
+fn both_halves_are_sent_once_for_each_connection_until_both_are_there() {
+    let (mut world, _) = with_public();
+    world.cut = Some(quittance_simulator::Cut {
+        from: 0,
+        to: 1,
+        message: "announcement_signatures",
+        arrives: quittance_simulator::Arrives::No,
+    });
+    world.mine(3);
+    assert!(!world.is_connected(0, 1));
+    world.connect(0, 1);
+    world.settle();
+    let sent = [0, 1].map(|node| count(&world, node, "announcement_signatures"));
+    assert!(sent.iter().all(|sent| (1..=2).contains(sent)), "{sent:?}");
+    assert!(count(&world, 0, "channel_announcement") > 0 && count(&world, 1, "channel_announcement") > 0);
+    for _ in 0..3 {
+        world.disconnect(0, 1);
+        world.connect(0, 1);
+        world.settle();
+    }
+    assert_eq!(
+        [0, 1].map(|node| count(&world, node, "announcement_signatures")),
+        sent,
+        "nobody needs more"
+    );
+    world.checker.assert_kept();
+}
+
+#[test]
+fn signatures_of_something_else_are_answered_by_a_warning() {
+    let (mut world, channel) = with_public();
+    let half = quittance_wire::AnnouncementSignatures {
+        channel_id: channel,
+        short_channel_id: ShortChannelId(7),
+        node_signature: GossipToSign::unsigned(),
+        bitcoin_signature: GossipToSign::unsigned(),
+    };
+    bring(&mut world, 1, 0, half.clone().into());
+    assert_eq!(count(&world, 0, "warning"), 1, "of another channel");
+    let name = world.hint(1, 0).short_channel_id;
+    let false_half = quittance_wire::AnnouncementSignatures {
+        short_channel_id: name,
+        ..half
+    };
+    bring(&mut world, 1, 0, false_half.into());
+    assert_eq!(count(&world, 0, "warning"), 2, "falsely signed");
+    assert!(world.is_connected(0, 1));
+}
+
+#[test]
+fn a_peer_that_stays_away_makes_its_channel_unusable_for_others_until_it_is_back() {
+    let (mut world, channel) = with_public();
+    world.mine(3);
+    let disabled = |world: &World| {
+        let sent = world.sent_lately(1, 2);
+        let mut updates = sent.iter().filter_map(|message| match message {
+            Message::ChannelUpdate(update) => Some(update.channel_flags & ChannelUpdate::DISABLE != 0),
+            _ => None,
+        });
+        updates.next_back()
+    };
+    assert_eq!(disabled(&world), Some(false));
+    world.disconnect(0, 1);
+    world.now_ms += 19 * 60_000;
+    world.tick();
+    assert_eq!(disabled(&world), Some(false), "it may be back soon");
+    world.now_ms += 60_000;
+    world.tick();
+    assert_eq!(disabled(&world), Some(true));
+    let told = count(&world, 1, "channel_update");
+    world.tick();
+    assert_eq!(count(&world, 1, "channel_update"), told, "once");
+    world.connect(0, 1);
+    world.settle();
+    assert_eq!(disabled(&world), Some(false));
+    assert_eq!(
+        world.heard(0, channel).unwrap().channel_flags & ChannelUpdate::DISABLE,
+        0
+    );
+    world.checker.assert_kept();
+}
+
+#[test]
+fn queries_are_answered_for_our_own_channels() {
+    use bitcoin::constants::ChainHash;
+    use quittance_wire::{EncodedShortIds, GossipTimestampFilter, QueryChannelRange, QueryShortChannelIds};
+    let (mut world, channel) = with_public();
+    world.mine(3);
+    let name = world.hint(1, 0).short_channel_id;
+    let range = QueryChannelRange {
+        chain_hash: ChainHash::REGTEST,
+        first_blocknum: name.block().0,
+        number_of_blocks: 1,
+        query_option: Some(quittance_wire::BigSize(3)),
+    };
+    bring(&mut world, 2, 1, range.clone().into());
+    let Some(Message::ReplyChannelRange(reply)) = world.sent_lately(1, 2).pop() else {
+        panic!("it is answered")
+    };
+    assert_eq!((reply.encoded_short_ids.0, reply.sync_complete), (vec![name], 1));
+    let times = &reply.timestamps_tlv.unwrap().0[0];
+    let heard = [0, 1].map(|node| world.heard(node, channel).unwrap().clone());
+    let [of_one, of_zero] = &heard;
+    let zero_is_first = world.nodes[0].id() < world.nodes[1].id();
+    let (first, second) = if zero_is_first {
+        (of_zero, of_one)
+    } else {
+        (of_one, of_zero)
+    };
+    assert_eq!(
+        (times.timestamp_node_id_1, times.timestamp_node_id_2),
+        (first.timestamp, second.timestamp)
+    );
+    let sums = &reply.checksums_tlv.unwrap()[0];
+    assert_eq!(
+        (sums.checksum_node_id_1, sums.checksum_node_id_2),
+        (first.checksum(), second.checksum())
+    );
+    let later = QueryChannelRange {
+        first_blocknum: name.block().0 + 1,
+        ..range
+    };
+    bring(&mut world, 2, 1, later.into());
+    let Some(Message::ReplyChannelRange(reply)) = world.sent_lately(1, 2).pop() else {
+        panic!("it is answered")
+    };
+    assert_eq!(reply.encoded_short_ids.0, [], "there is none in those blocks");
+
+    let query = QueryShortChannelIds {
+        chain_hash: ChainHash::REGTEST,
+        encoded_short_ids: EncodedShortIds(vec![name, ShortChannelId(7), name]),
+        query_flags: None,
+    };
+    bring(&mut world, 2, 1, query.into());
+    let whole = [
+        "channel_announcement",
+        "channel_update",
+        "channel_update",
+        "node_announcement",
+    ];
+    let mut answer = from_announcement(&world, 1, 2);
+    let last = answer.split_off(answer.len() - 5);
+    assert_eq!(last, [&whole[..], &["reply_short_channel_ids_end"]].concat());
+
+    let filter = |first: u32| GossipTimestampFilter {
+        chain_hash: ChainHash::REGTEST,
+        first_timestamp: first,
+        timestamp_range: u32::MAX,
+    };
+    bring(&mut world, 2, 1, filter(0).into());
+    let mut sent: Vec<_> = world.sent_lately(1, 2).iter().map(Message::name).collect();
+    assert_eq!(sent.split_off(sent.len() - 4), whole);
+    let before = world.nodes[1].sent.len();
+    bring(&mut world, 2, 1, filter(u32::MAX).into());
+    assert_eq!(world.nodes[1].sent.len(), before, "nothing is of that time");
+    world.checker.assert_kept();
+}

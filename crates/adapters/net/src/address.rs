@@ -1,7 +1,7 @@
 //! Where a peer is reached: a host and a port.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
 use quittance_wire::NodeAddress;
@@ -87,6 +87,21 @@ impl TryFrom<&NodeAddress> for PeerAddress {
     }
 }
 
+impl From<&PeerAddress> for NodeAddress {
+    /// As BOLT 7 announces it.
+    fn from(address: &PeerAddress) -> Self {
+        let port = address.port;
+        match address.host.parse() {
+            Ok(IpAddr::V4(address)) => Self::Ipv4 { address, port },
+            Ok(IpAddr::V6(address)) => Self::Ipv6 { address, port },
+            Err(_) => Self::DnsHostname {
+                hostname: address.host.clone(),
+                port,
+            },
+        }
+    }
+}
+
 impl fmt::Display for PeerAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.host.contains(':') {
@@ -100,6 +115,14 @@ impl fmt::Display for PeerAddress {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_announced_is_what_can_be_called() {
+        for text in ["127.0.0.1:19846", "[::1]:9735", "node.example.org:1"] {
+            let address: PeerAddress = text.parse().unwrap();
+            assert_eq!(PeerAddress::try_from(&NodeAddress::from(&address)), Ok(address));
+        }
+    }
 
     #[test]
     fn addresses_are_read_as_people_write_them() {

@@ -1,8 +1,9 @@
 //! What the node's own key is for, beside peeling onions: the transport, invoices, and what we say of our channels.
 
-use quittance_manager::GossipToSign;
+use quittance_manager::{AnnouncementEnd, AnnouncementToSign, GossipToSign};
 use quittance_primitives::{PaymentId, PaymentPreimage};
-use secp256k1::ecdsa::RecoverableSignature;
+use quittance_wire::AnnouncementSignatures;
+use secp256k1::ecdsa::{RecoverableSignature, Signature};
 use secp256k1::{Message, SECP256K1, SecretKey};
 
 use crate::{LocalSigner, derive};
@@ -30,6 +31,39 @@ impl LocalSigner {
                 update.signature = SECP256K1.sign_ecdsa(&update.signature_hash(), &self.node);
                 update.into()
             }
+            GossipToSign::Node(mut node) => {
+                node.signature = SECP256K1.sign_ecdsa(&node.signature_hash(), &self.node);
+                (*node).into()
+            }
+            GossipToSign::Signatures(to_sign) => {
+                let (node_signature, bitcoin_signature) = self.sign_announcement(&to_sign);
+                AnnouncementSignatures {
+                    channel_id: to_sign.channel_id,
+                    short_channel_id: to_sign.announcement.short_channel_id,
+                    node_signature,
+                    bitcoin_signature,
+                }
+                .into()
+            }
+            GossipToSign::Announcement(to_sign) => {
+                let (node, bitcoin) = self.sign_announcement(&to_sign);
+                let mut whole = to_sign.announcement;
+                match to_sign.ours {
+                    AnnouncementEnd::First => (whole.node_signature_1, whole.bitcoin_signature_1) = (node, bitcoin),
+                    AnnouncementEnd::Second => (whole.node_signature_2, whole.bitcoin_signature_2) = (node, bitcoin),
+                }
+                whole.into()
+            }
         }
+    }
+
+    /// By the node's key, and by the channel's funding key.
+    fn sign_announcement(&self, to_sign: &AnnouncementToSign) -> (Signature, Signature) {
+        let hash = to_sign.announcement.signature_hash();
+        let funding = self.channel(to_sign.signer_keys_id).keys.funding;
+        (
+            SECP256K1.sign_ecdsa(&hash, &self.node),
+            SECP256K1.sign_ecdsa(&hash, &funding),
+        )
     }
 }

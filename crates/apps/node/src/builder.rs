@@ -11,12 +11,13 @@ use quittance_chain::{FeePolicy, Pace, Tip};
 use quittance_channel::opening::OpeningPolicy;
 use quittance_channel::{ChannelLimits, ForwardingPolicy, InlineVerifier};
 use quittance_journal::{Gate, HeaderRow, Key, KeyRange, Space, Step, Store, decode_record};
-use quittance_manager::{ChannelManager, Context, ForwardConfig, ManagerConfig};
+use quittance_manager::{ChannelManager, Context, Face, ForwardConfig, ManagerConfig};
 use quittance_net::{Config, Limits, Network as Peers, PeerAddress, Timing};
 use quittance_payments::{DirectRouter, InvoiceKey};
 use quittance_primitives::{CltvExpiryDelta, Feature, Features, MilliSatoshi, NodeId};
 use quittance_signer::LocalSigner;
 use quittance_store::embedded::{EmbeddedStore, Options};
+use quittance_wire::NodeAddress;
 use tokio::sync::{mpsc, watch};
 use tracing::{info, warn};
 
@@ -61,6 +62,12 @@ pub enum EventHandling {
 pub struct Policy {
     /// What forwarding costs.
     pub forwarding: ForwardingPolicy,
+    /// What the node calls itself where it is announced: at most 32 bytes.
+    pub alias: String,
+    /// Its colour there: red, green, blue.
+    pub color: [u8; 3],
+    /// Where it is reached, as it is announced; nothing for a node that only calls others.
+    pub announced_addresses: Vec<PeerAddress>,
     /// Which channels are opened and accepted.
     pub opening: OpeningPolicy,
     /// Whether spontaneous payments are accepted.
@@ -88,6 +95,9 @@ impl Policy {
                 htlc_minimum: MilliSatoshi(1),
                 htlc_maximum: MilliSatoshi::MAX_MONEY,
             },
+            alias: String::new(),
+            color: [0; 3],
+            announced_addresses: Vec::new(),
             opening: OpeningPolicy::for_chain(ChainHash::using_genesis_block_const(network)),
             accept_keysend: true,
             mpp_timeout_ms: 60_000,
@@ -97,6 +107,30 @@ impl Policy {
             tell_path_failures: false,
         }
     }
+
+    /// What others are told of the node.
+    fn face(&self) -> Face {
+        let mut alias = [0; 32];
+        for (place, byte) in alias.iter_mut().zip(shortened(&self.alias).bytes()) {
+            *place = byte;
+        }
+        let mut addresses: Vec<NodeAddress> = self.announced_addresses.iter().map(NodeAddress::from).collect();
+        // BOLT 7: in the order of their types.
+        addresses.sort_by_key(NodeAddress::descriptor);
+        Face {
+            alias,
+            color: self.color,
+            addresses: addresses.iter().collect(),
+            features: features(),
+        }
+    }
+}
+
+/// As much of an alias as fits 32 bytes, without half a letter.
+fn shortened(alias: &str) -> &str {
+    let fits = |end: &usize| alias.is_char_boundary(*end);
+    let end = (0..=alias.len().min(32)).rev().find(fits).unwrap_or(0);
+    &alias[..end]
 }
 
 /// How many inputs may wait for the driver, from all peers together: more of them wait in their connections.
@@ -363,6 +397,7 @@ impl NodeBuilder {
             mpp_timeout_ms: self.policy.mpp_timeout_ms,
             forward_timeout_ms: self.policy.forward_timeout_ms,
             opening: self.policy.opening.clone(),
+            face: self.policy.face(),
             forwarding: self.policy.forwarding,
             zeroconf_peers: self.policy.zeroconf_peers.clone(),
             forwards: self.policy.forwards.clone(),

@@ -65,12 +65,8 @@ impl Sorter {
             | Message::OnionMessage(_)
             | Message::ChannelAnnouncement(_)
             | Message::NodeAnnouncement(_)
-            | Message::AnnouncementSignatures(_)
-            | Message::QueryShortChannelIds(_)
             | Message::ReplyShortChannelIdsEnd(_)
-            | Message::QueryChannelRange(_)
-            | Message::ReplyChannelRange(_)
-            | Message::GossipTimestampFilter(_) => {
+            | Message::ReplyChannelRange(_) => {
                 debug!(%peer, message = message.name(), "not for the engine");
                 return None;
             }

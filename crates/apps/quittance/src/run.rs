@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bitcoin::Network;
 use quittance_chain::{Authentication, Bitcoind, BitcoindConfig, ChainSource, FeePolicy, Pace};
-use quittance_node::{EventHandling, Node, NodeBuilder, StopReason, StoredWallet, Timing};
+use quittance_node::{EventHandling, Node, NodeBuilder, Policy, StopReason, StoredWallet, Timing};
 use quittance_wallet::{Seed, StoredSeed, WordCount};
 use tracing::{info, warn};
 use tracing_subscriber::layer::SubscriberExt;
@@ -107,6 +107,12 @@ fn builder(settings: &Settings, mut builder: NodeBuilder) -> NodeBuilder {
         EventHandling::AtOnce
     };
     builder = builder.events(handling);
+    builder = builder.policy(Policy {
+        alias: settings.alias.clone(),
+        color: settings.color,
+        announced_addresses: settings.announced.clone(),
+        ..Policy::for_network(settings.network)
+    });
     if settings.hasty {
         let pace = Pace {
             poll: Duration::from_millis(100),

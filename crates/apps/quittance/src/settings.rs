@@ -22,6 +22,9 @@ pub(crate) struct Settings {
     pub(crate) bitcoind: Option<String>,
     pub(crate) bitcoind_cookie: Option<PathBuf>,
     pub(crate) bitcoind_user: Option<(String, String)>,
+    pub(crate) alias: String,
+    pub(crate) color: [u8; 3],
+    pub(crate) announced: Vec<PeerAddress>,
     pub(crate) confirm_events: bool,
     pub(crate) log: String,
     pub(crate) passphrase: Option<String>,
@@ -38,6 +41,14 @@ struct File {
     api: Option<SocketAddr>,
     #[serde(default)]
     peers: Vec<String>,
+    /// What the node calls itself where it is announced.
+    #[serde(default)]
+    alias: String,
+    /// Its colour there, as `#rrggbb`.
+    color: Option<String>,
+    /// Where it is reached, as it is announced.
+    #[serde(default)]
+    announce: Vec<String>,
     #[serde(default)]
     confirm_events: bool,
     log: Option<String>,
@@ -125,6 +136,13 @@ impl Settings {
                 .or(file.bitcoind.url),
             bitcoind_cookie: options.bitcoind_cookie.clone().or(file.bitcoind.cookie),
             bitcoind_user: user.zip(password),
+            alias: file.alias,
+            color: file.color.as_deref().map_or(Ok([0; 3]), color_of)?,
+            announced: file
+                .announce
+                .iter()
+                .map(|address| address_of(address))
+                .collect::<Result<_, _>>()?,
             confirm_events: options.confirm_events || file.confirm_events,
             log: options
                 .log
@@ -153,6 +171,20 @@ impl File {
     fn parse(text: &str) -> Result<Self, toml::de::Error> {
         toml::from_str(text)
     }
+}
+
+fn address_of(text: &str) -> Result<PeerAddress, String> {
+    text.parse()
+        .map_err(|error: quittance_net::InvalidAddress| error.to_string())
+}
+
+/// Reads `#rrggbb`.
+fn color_of(text: &str) -> Result<[u8; 3], String> {
+    let digits = text.strip_prefix('#').unwrap_or(text);
+    let color: Result<quittance_api::Hex<3>, _> = digits.parse();
+    Ok(color
+        .map_err(|_| format!("{text:?} is no colour; write #rrggbb, for instance #ff8800"))?
+        .0)
 }
 
 /// Reads `NODE@HOST:PORT`.
@@ -202,6 +234,15 @@ mod tests {
         assert_eq!(file.network.as_deref(), Some("signet"));
         assert_eq!(file.bitcoind.url.as_deref(), Some("http://127.0.0.1:38332"));
         assert!(file.confirm_events);
+    }
+
+    #[test]
+    fn a_colour_is_six_hex_digits() {
+        assert_eq!(color_of("#ff8800"), Ok([0xff, 0x88, 0]));
+        assert_eq!(
+            color_of("orange"),
+            Err("\"orange\" is no colour; write #rrggbb, for instance #ff8800".to_owned())
+        );
     }
 
     #[test]

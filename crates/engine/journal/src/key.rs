@@ -52,6 +52,8 @@ pub enum HeaderRow {
     HandledEvents = 3,
     /// After a restore that the operator declared: the channels whose peers have not confirmed their state.
     AwaitingPeers = 4,
+    /// What we said of our node last (BOLT 7): what we say next has a later time.
+    NodeAnnouncement = 5,
 }
 
 /// The number of an update in its channel's log, counted up from 1 without a gap; 0 stands before the first.
@@ -254,11 +256,12 @@ impl Space {
 
 impl HeaderRow {
     /// Every row of the header.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::Owner,
         Self::ReservedEvents,
         Self::HandledEvents,
         Self::AwaitingPeers,
+        Self::NodeAnnouncement,
     ];
 
     fn from_number(number: u8) -> Option<Self> {
@@ -315,7 +318,7 @@ impl KeyRange {
         const LOW: ChannelId = ChannelId([0; 32]);
         const HIGH: ChannelId = ChannelId([0xff; 32]);
         let (first, last) = match space {
-            Space::Header => (Key::Header(HeaderRow::Owner), Key::Header(HeaderRow::AwaitingPeers)),
+            Space::Header => (Key::Header(HeaderRow::Owner), Key::Header(HeaderRow::NodeAnnouncement)),
             Space::Checkpoints => (Key::Checkpoint(LOW), Key::Checkpoint(HIGH)),
             Space::Updates => (Key::Update(LOW, UpdateId(0)), Key::Update(HIGH, UpdateId(u64::MAX))),
             Space::Cold => (
@@ -409,6 +412,7 @@ impl fmt::Display for Key {
             Self::Header(HeaderRow::ReservedEvents) => f.write_str("header/reserved-events"),
             Self::Header(HeaderRow::HandledEvents) => f.write_str("header/handled-events"),
             Self::Header(HeaderRow::AwaitingPeers) => f.write_str("header/awaiting-peers"),
+            Self::Header(HeaderRow::NodeAnnouncement) => f.write_str("header/node-announcement"),
             Self::Checkpoint(channel) => write!(f, "channel/{channel}/checkpoint"),
             Self::Update(channel, id) => write!(f, "channel/{channel}/update/{}", id.0),
             Self::Cold(channel, ColdId::Outcome(htlc)) => write!(f, "channel/{channel}/outcome/{}", htlc.0),

@@ -145,6 +145,7 @@ impl ChannelManager {
         }
         self.fail_expiring(turn);
         self.refuse_expiring(turn);
+        self.announce_deep_channels(turn);
         for id in self.channel_ids() {
             if let Some(reason) = close_due(self.channels[&id].state(), height) {
                 mark!("chain: a deadline closes a channel");

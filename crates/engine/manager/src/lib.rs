@@ -24,10 +24,12 @@ mod restore;
 mod turn;
 
 pub use api::{
-    ChainEvent, Command, ConnectedBlock, Context, DisconnectReason, Effect, Enforcement, Event, GossipToSign, Input,
-    Loaded, NewChannel, NewPayment, NumberedEvent, Outgoing, Purpose, RequestId, Response,
+    AnnouncementEnd, AnnouncementToSign, ChainEvent, Command, ConnectedBlock, Context, DisconnectReason, Effect,
+    Enforcement, Event, GossipToSign, Input, Loaded, NewChannel, NewPayment, NumberedEvent, Outgoing, Purpose,
+    RequestId, Response,
 };
 pub use chain::load;
 pub use declared::declare_restored;
+pub use gossip::Face;
 pub use manager::{ChannelManager, ForwardConfig, ManagerConfig, PAYMENT_VERSION};
 pub use restore::{RestoreError, Restored};

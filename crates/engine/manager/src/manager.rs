@@ -17,7 +17,7 @@ use quittance_wire::{Message, UpdateAddHtlc};
 use crate::api::{Command, Context, Effect, Event, Input, Outgoing, Purpose, RequestId, Response};
 use crate::chain::Monitored;
 use crate::events::Events;
-use crate::gossip::Gossip;
+use crate::gossip::{Face, Gossip};
 use crate::opening::Opening as OpeningChannel;
 use crate::turn::Turn;
 
@@ -43,6 +43,8 @@ pub struct ManagerConfig {
     pub forward_timeout_ms: u64,
     /// Which channels we open and accept.
     pub opening: OpeningPolicy,
+    /// What others are told of us.
+    pub face: Face,
     /// By which we forward through new channels.
     pub forwarding: ForwardingPolicy,
     /// Peers that we trust with channels whose funding is not confirmed.
@@ -275,6 +277,7 @@ impl ChannelManager {
             let decision = self.channels[&id].decide_connected(features.clone());
             self.adopt(id, decision, turn);
         }
+        self.greet_with_gossip(peer, turn);
     }
 
     pub(crate) fn disconnect(&mut self, peer: &NodeId, turn: &mut Turn<'_>) {
@@ -283,7 +286,8 @@ impl ChannelManager {
         for (id, channel) in &mut self.channels {
             if channel.state().facts.peer == *peer {
                 channel.disconnect();
-                self.gossip.disconnected(id);
+                let is_public = channel.state().facts.announce;
+                self.gossip.disconnected(*id, is_public, turn.context.now_ms);
             }
         }
     }
@@ -305,8 +309,7 @@ impl ChannelManager {
             self.peer_failed(peer, error, turn);
             return;
         }
-        if let Message::ChannelUpdate(update) = message {
-            self.hear_update(peer, update, turn);
+        if self.hear_gossip(peer, message, turn) {
             return;
         }
         if Self::is_about_opening(message) {
@@ -445,7 +448,7 @@ impl ChannelManager {
             }
         }
         assert!(turn.pending.is_empty(), "signing has no consequence");
-        self.tell_terms(&mut turn);
+        self.tell_gossip(&mut turn);
         self.write_monitors(&mut turn);
         self.write_updates(&mut turn);
         self.write_payments(&mut turn);

@@ -24,7 +24,7 @@ use crate::api::{Context, Effect, Event};
 use crate::chain::Monitored;
 use crate::declared::awaiting_peers;
 use crate::events::{EVENT_VERSION, EventMarks, Events};
-use crate::gossip::{Gossip, TERMS_VERSION, Terms};
+use crate::gossip::{Gossip, NODE_VERSION, TERMS_VERSION, Terms};
 use crate::inbound::{is_decided, judged};
 use crate::manager::{ChannelManager, ManagerConfig, PAYMENT_VERSION};
 use crate::turn::Turn;
@@ -124,6 +124,13 @@ impl ChannelManager {
             _ => unreachable!("the space of terms holds terms"),
         })?;
         terms.retain(|channel, _| channels.contains_key(channel));
+        let node = Key::Header(HeaderRow::NodeAnnouncement);
+        let node = store
+            .get(&node)?
+            .map(|frame| body(node, &frame, NODE_VERSION))
+            .transpose()?;
+        let public = channels.iter().filter(|(_, channel)| channel.state().facts.announce);
+        let gossip = Gossip::restore(terms, node, public.map(|(id, _)| *id), context.now_ms);
         let marks = EventMarks {
             reserved: mark(store, HeaderRow::ReservedEvents)?,
             handled_below: mark(store, HeaderRow::HandledEvents)?,
@@ -140,7 +147,7 @@ impl ChannelManager {
             openings: BTreeMap::new(),
             payments,
             events: Events::restore(events, marks),
-            gossip: Gossip::restore(terms),
+            gossip,
             checkpoints,
             parts: BTreeMap::new(),
             forwards: BTreeMap::new(),

@@ -54,6 +54,20 @@ pub enum NodeAddress {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NodeAddresses(Vec<u8>);
 
+impl NodeAddress {
+    /// The number of its type.
+    pub const fn descriptor(&self) -> u8 {
+        match self {
+            Self::Ipv4 { .. } => IPV4,
+            Self::Ipv6 { .. } => IPV6,
+            Self::TorV2(_) => TOR_V2,
+            Self::TorV3 { .. } => TOR_V3,
+            Self::DnsHostname { .. } => DNS_HOSTNAME,
+            Self::Unknown { descriptor, .. } => *descriptor,
+        }
+    }
+}
+
 impl NodeAddresses {
     /// The addresses, in their order.
     pub fn iter(&self) -> impl Iterator<Item = NodeAddress> + '_ {

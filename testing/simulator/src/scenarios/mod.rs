@@ -127,6 +127,7 @@ scenarios! {
     "CH-11" close closed_channel_still_explains_its_payments,
     "CH-12" close force_close_is_final_once_durable,
     "GO-01" go terms_reach_the_peer_whatever_crashes,
+    "GO-02" go announcement_is_agreed_on_whatever_crashes,
     "RE-01" re unsynced_commitment_is_never_seen,
     "RE-02" re signed_commitment_is_repeated_unchanged,
     "RE-03" re owed_revocation_and_commitment_keep_their_order,

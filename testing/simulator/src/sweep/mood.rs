@@ -138,6 +138,7 @@ fn setup(random: &mut Random) -> ChannelSetup {
     ChannelSetup {
         pushed: MilliSatoshi(1_000_000_000 + random.below(8) * 1_000_000_000),
         format,
+        announce: random.chance(40),
         ..ChannelSetup::default()
     }
 }

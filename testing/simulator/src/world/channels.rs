@@ -22,6 +22,8 @@ pub struct ChannelSetup {
     pub pushed: MilliSatoshi,
     /// How its commitments are built.
     pub format: CommitmentFormat,
+    /// Whether both ends want it to be known to everyone.
+    pub announce: bool,
 }
 
 impl Default for ChannelSetup {
@@ -30,6 +32,7 @@ impl Default for ChannelSetup {
             capacity: Amount::from_sat(10_000_000),
             pushed: MilliSatoshi(4_000_000_000),
             format: CommitmentFormat::Anchors,
+            announce: false,
         }
     }
 }
@@ -128,7 +131,7 @@ impl World {
                     .requiring(Feature::StaticRemotekey)
                     .requiring(Feature::Anchors),
                 format: setup.format,
-                announce: false,
+                announce: setup.announce,
                 funding,
                 capacity: setup.capacity,
                 sides: BySide {

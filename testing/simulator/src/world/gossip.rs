@@ -3,7 +3,7 @@
 use quittance_channel::{Channel, ForwardingPolicy, Link, Phase};
 use quittance_manager::Command;
 use quittance_payments::HintHop;
-use quittance_primitives::{ChannelId, MilliSatoshi};
+use quittance_primitives::{BlockCount, ChannelId, MilliSatoshi, NodeId};
 use quittance_wire::ChannelUpdate;
 
 use super::{NodeIndex, World};
@@ -41,6 +41,59 @@ impl World {
             fee_base: MilliSatoshi(u64::from(told.fee_base_msat)),
             fee_proportional_millionths: told.fee_proportional_millionths,
             cltv_expiry_delta: told.cltv_expiry_delta.0,
+        }
+    }
+
+    /// A node's terms left it: its own, or those of a channel's other end, which it passes on.
+    pub(super) fn update_left(&mut self, node: NodeIndex, to: &NodeId, update: &ChannelUpdate) {
+        let channels = self.nodes[node]
+            .process
+            .iter()
+            .flat_map(|process| process.manager.channels());
+        let is_meant = |channel: &&Channel| {
+            let funding = channel.state().funding;
+            funding.is_some_and(|funding| funding.short_channel_id == update.short_channel_id)
+        };
+        let Some(channel) = channels.into_iter().find(is_meant) else {
+            return;
+        };
+        let peer = channel.state().facts.peer;
+        let direction = u8::from(self.nodes[node].id() > peer);
+        let is_own = update.channel_flags & ChannelUpdate::DIRECTION == direction;
+        if *to != peer && update.message_flags & ChannelUpdate::DONT_FORWARD != 0 {
+            let what = format!("node {node} tells another than the peer of {}", update.short_channel_id);
+            self.checker.found("BOLT 7", what);
+        }
+        if is_own {
+            self.checker.terms_left(node, update);
+        }
+    }
+
+    /// Whoever shares a channel that is to be known, and deep enough, has announced it.
+    pub(crate) fn judge_announcements(&mut self, node: NodeIndex) {
+        let tip = self.tip();
+        let Some(process) = self.nodes[node].process.as_ref() else {
+            return;
+        };
+        let mut found = Vec::new();
+        for channel in process.manager.channels().filter(|channel| is_usable(channel)) {
+            let (state, facts) = (channel.state(), &channel.state().facts);
+            let peer = self.nodes[self.index_of(&facts.peer)].process.as_ref();
+            let peer = peer.and_then(|process| process.manager.channel(&facts.channel_id));
+            let Some(funding) = state.funding.filter(|_| peer.is_some_and(is_usable)) else {
+                continue;
+            };
+            let is_due = facts.announce && funding.height.depth_at(tip) >= BlockCount(6);
+            let is_announced = self.checker.has_announced(node, funding.short_channel_id);
+            if is_due != is_announced && (is_due || !facts.announce) {
+                let name = funding.short_channel_id;
+                found.push(format!(
+                    "node {node} announced {name}: {is_announced}, and should have: {is_due}"
+                ));
+            }
+        }
+        for what in found {
+            self.checker.found("BOLT 7", what);
         }
     }
 

@@ -62,6 +62,13 @@ impl World {
         }
     }
 
+    /// What a node sent to another lately, the oldest first.
+    pub fn sent_lately(&self, from: NodeIndex, to: NodeIndex) -> Vec<Message> {
+        let kept = self.sent_lately.get(&(from, to)).into_iter().flatten();
+        let messages = kept.map(|bytes| Message::decode(bytes).expect("what an engine sends can be read"));
+        messages.collect()
+    }
+
     /// The next message on a wire is another one than its sender sent. Whether there was one.
     pub fn forge(&mut self, from: NodeIndex, to: NodeIndex, change: impl Fn(Message) -> Message) -> bool {
         let Some(next) = self.wires.get_mut(&(from, to)).and_then(VecDeque::front_mut) else {

@@ -9,5 +9,5 @@ mod input;
 pub use command::{Command, NewChannel, NewPayment, RequestId, Response};
 pub use effect::{DisconnectReason, Effect, Enforcement, Outgoing, Purpose};
 pub use event::{Event, NumberedEvent};
-pub use gossip::GossipToSign;
+pub use gossip::{AnnouncementEnd, AnnouncementToSign, GossipToSign};
 pub use input::{ChainEvent, ConnectedBlock, Context, Input, Loaded};

@@ -30,8 +30,21 @@ record!(Terms { ours, theirs });
 const OLD_POLICY_MS: u64 = 10 * 60 * 1_000;
 /// BOLT 7: who says nothing for two weeks is forgotten, so the same is said again after one.
 const RENEWAL_S: u32 = 7 * 24 * 60 * 60;
+/// A peer that is away for so long may stay away: its channel is said to be unusable.
+const AWAY_MS: u64 = 20 * 60 * 1_000;
 /// How far a peer's clock may be ahead of ours: a time far in the future would shut out all that the peer says after it.
 const CLOCKS_APART_S: u32 = 24 * 60 * 60;
+
+/// Who is told of a channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Audience {
+    /// Its peer: nobody else may know it.
+    Peer,
+    /// Every peer that is connected, since it is announced.
+    Everyone,
+    /// The same, and none of them knows anything of it yet.
+    NewEveryone,
+}
 
 impl ChannelManager {
     /// What the peer of a channel asks for forwarding through it to us, if it has said so.
@@ -76,72 +89,99 @@ impl ChannelManager {
         })
     }
 
-    /// Tells the peers of channels that this step touched our terms, if they are not what they were told on this connection.
-    pub(crate) fn tell_terms(&mut self, turn: &mut Turn<'_>) {
+    /// Tells of the channels that this step touched what is new about them.
+    pub(crate) fn tell_gossip(&mut self, turn: &mut Turn<'_>) {
         for id in turn.channels.clone() {
-            self.tell_terms_of(id, turn);
+            self.tell_of_channel(id, turn);
         }
     }
 
-    /// Says again what was said a week ago, and forgets policies that nobody goes by any more.
+    /// Says again what was said a week ago, says of channels whose peers stay away that they cannot be used, and forgets policies that
+    /// nobody goes by any more.
     pub(crate) fn renew_terms(&mut self, turn: &mut Turn<'_>) {
-        let (now_ms, now_s) = (turn.context.now_ms, seconds(turn.context.now_ms));
+        let now_ms = turn.context.now_ms;
         self.gossip.replaced.retain(|_, (_, until)| now_ms < *until);
-        let is_old = |told: &ChannelUpdate| now_s.saturating_sub(told.timestamp) >= RENEWAL_S;
-        let old = self.gossip.told.iter().filter(|(_, told)| is_old(told));
-        let old: Vec<_> = old.map(|(id, _)| *id).collect();
-        for id in old {
-            mark!("gossip: terms are renewed");
-            self.tell_terms_of(id, turn);
+        let is_old = |update: &ChannelUpdate| seconds(now_ms).saturating_sub(update.timestamp) >= RENEWAL_S;
+        let ours = |id: &ChannelId| self.gossip.terms.get(id).and_then(|terms| terms.ours.as_ref());
+        let old = self
+            .gossip
+            .told
+            .iter()
+            .filter(|(_, told)| is_old(told))
+            .map(|(id, _)| *id);
+        let is_said = |id: &ChannelId| ours(id).is_none_or(|said| said.channel_flags & ChannelUpdate::DISABLE != 0);
+        let away = self.gossip.away.iter();
+        let away = away.filter(|(id, since)| now_ms.saturating_sub(**since) >= AWAY_MS && !is_said(id));
+        let due: Vec<_> = old.chain(away.map(|(id, _)| *id)).collect();
+        for id in due {
+            mark!("gossip: terms are renewed, or a channel is said to be unusable");
+            self.tell_of_channel(id, turn);
         }
     }
 
-    fn tell_terms_of(&mut self, id: ChannelId, turn: &mut Turn<'_>) {
+    /// Sends our terms to whoever is to hear them: the peer once for each connection, everyone when the channel is announced and they are
+    /// new, or the channel is.
+    pub(crate) fn tell_terms(&mut self, id: ChannelId, audience: Audience, turn: &mut Turn<'_>) {
         let channel = &self.channels[&id];
-        let (state, peer) = (channel.state(), channel.state().facts.peer);
-        let is_usable = matches!(channel.link(), Link::Up(_)) && state.phase == Phase::Normal;
-        let Some(mut update) = self.our_terms(channel).filter(|_| is_usable) else {
+        let (peer, is_connected) = (channel.state().facts.peer, matches!(channel.link(), Link::Up(_)));
+        let is_usable = is_connected && channel.state().phase == Phase::Normal;
+        if is_usable {
+            self.gossip.away.remove(&id);
+        }
+        if !is_usable && audience == Audience::Peer {
+            return;
+        }
+        let Some(update) = self.our_terms(&self.channels[&id], audience, turn) else {
             return;
         };
-        let now = seconds(turn.context.now_ms);
         let row = self.gossip.terms.entry(id).or_default();
-        update.timestamp = match &row.ours {
-            // What did not change is said in the same words, so that nobody has to keep it twice.
-            Some(said) if is_same_but_for_time(said, &update) && now.saturating_sub(said.timestamp) < RENEWAL_S => {
-                said.timestamp
-            }
-            // BOLT 7: later than any before, whatever our clock says.
-            Some(said) => now.max(said.timestamp.saturating_add(1)),
-            None => now.max(1),
-        };
-        if self.gossip.told.get(&id) == Some(&update) {
-            return;
-        }
-        if row.ours.as_ref() != Some(&update) {
+        let said = row.ours.as_ref();
+        let said = said.map(|said| (said.timestamp, is_same_but_for_time(said, &update)));
+        let timestamp = dated(said, seconds(turn.context.now_ms));
+        let update = ChannelUpdate { timestamp, ..update };
+        let is_new = row.ours.as_ref() != Some(&update);
+        if is_new {
             row.ours = Some(update.clone());
-            turn.step
-                .changes_mut()
-                .put(Key::Terms(id), TERMS_VERSION, &row.to_bytes());
+            let changes = turn.step.changes_mut();
+            changes.put(Key::Terms(id), TERMS_VERSION, &row.to_bytes());
         }
-        mark!("gossip: a peer is told our terms");
-        self.gossip.told.insert(id, update.clone());
-        self.send(peer, Outgoing::Gossip(Box::new(GossipToSign::Update(update))), turn);
+        let outgoing = |update: &ChannelUpdate| Outgoing::Gossip(Box::new(GossipToSign::Update(update.clone())));
+        if is_connected && self.gossip.told.get(&id) != Some(&update) {
+            mark!("gossip: a peer is told our terms");
+            self.send(peer, outgoing(&update), turn);
+            self.gossip.told.insert(id, update.clone());
+        }
+        if audience == Audience::NewEveryone || is_new && audience == Audience::Everyone {
+            mark!("gossip: everyone is told our terms");
+            for other in self.peers.keys().filter(|other| **other != peer) {
+                self.send(*other, outgoing(&update), turn);
+            }
+        }
     }
 
     /// Our terms for a channel, without time and signature. Nothing for one that has no name yet.
-    fn our_terms(&self, channel: &Channel) -> Option<ChannelUpdate> {
+    fn our_terms(&self, channel: &Channel, audience: Audience, turn: &Turn<'_>) -> Option<ChannelUpdate> {
         let (state, facts) = (channel.state(), &channel.state().facts);
         let (policy, theirs) = (&state.policy, &facts.sides.remote);
-        let name = Self::name_of(channel);
         let direction = u8::from(self.config.node_id > facts.peer);
         let capacity = MilliSatoshi::from_sat(facts.capacity);
+        let (name, forwarded, usable) = match audience {
+            // BOLT 7: to the peer by the alias that it gave us, and for the peer alone.
+            Audience::Peer => (Self::name_of(channel), ChannelUpdate::DONT_FORWARD, 0),
+            Audience::Everyone | Audience::NewEveryone => {
+                let away = self.gossip.away.get(&facts.channel_id);
+                let is_away = away.is_some_and(|since| turn.context.now_ms.saturating_sub(*since) >= AWAY_MS);
+                let disabled = u8::from(is_away || state.phase != Phase::Normal);
+                (state.funding?.short_channel_id, 0, disabled * ChannelUpdate::DISABLE)
+            }
+        };
         (name != ShortChannelId::default()).then(|| ChannelUpdate {
             signature: GossipToSign::unsigned(),
             chain_hash: self.config.opening.chain_hash,
             short_channel_id: name,
             timestamp: 0,
-            message_flags: ChannelUpdate::MUST_BE_ONE | ChannelUpdate::DONT_FORWARD,
-            channel_flags: direction * ChannelUpdate::DIRECTION,
+            message_flags: ChannelUpdate::MUST_BE_ONE | forwarded,
+            channel_flags: (direction * ChannelUpdate::DIRECTION) | usable,
             cltv_expiry_delta: policy.cltv_expiry_delta,
             htlc_minimum_msat: policy.htlc_minimum.max(theirs.htlc_minimum),
             fee_base_msat: u32::try_from(policy.fee_base.0).unwrap_or(u32::MAX),
@@ -205,7 +245,17 @@ fn is_same_but_for_time(one: &ChannelUpdate, other: &ChannelUpdate) -> bool {
     *one == timed
 }
 
-fn seconds(ms: u64) -> u32 {
+/// The time under which words are said. `said` is when words were said last, and whether they are the same. What did not change is said in the
+/// same words for a week, so that nobody has to keep it twice; anything else later than all before, whatever our clock says (BOLT 7).
+pub(super) fn dated(said: Option<(u32, bool)>, now: u32) -> u32 {
+    match said {
+        Some((at, true)) if now.saturating_sub(at) < RENEWAL_S => at,
+        Some((at, _)) => now.max(at.saturating_add(1)),
+        None => now.max(1),
+    }
+}
+
+pub(super) fn seconds(ms: u64) -> u32 {
     u32::try_from(ms / 1_000).unwrap_or(u32::MAX)
 }
 
