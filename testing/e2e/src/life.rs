@@ -8,7 +8,7 @@ use bitcoin::hashes::{Hash, sha256};
 use quittance_api::{
     Balance, Claim, Claimed, Close, CloseChannel, Done, EventKind, Hex, Info, Keysend, Payment, PaymentState, Refuse,
 };
-use quittance_town::{ALICE, BOB, CAPACITY_SAT, CAROL, Ledger, Order, Outcome, Town};
+use quittance_town::{ALICE, BOB, CAPACITY_SAT, CAROL, Caller, Ledger, Order, Outcome, Town};
 
 /// What all transactions of the story may cost together.
 const FEES_SAT: u64 = 60_000;
@@ -26,7 +26,7 @@ struct Life {
 
 /// Lives it, and says what was seen.
 pub(crate) fn town_life(program: &Path, bitcoind: Option<&Path>) -> Outcome<String> {
-    let folder = tempfile::tempdir()?;
+    let folder = crate::folder()?;
     let mut life = Life {
         town: Town::new(program, folder.path(), bitcoind, &[])?,
         ledgers: Default::default(),
@@ -95,7 +95,7 @@ impl Life {
             let order = self.town.order_held(2_000_000, id, Some(hash))?;
             let (alice, carol) = (self.town.nodes[ALICE].caller()?, self.town.nodes[CAROL].caller()?);
             order.give(alice)?;
-            Self::wait_until_held(&mut self.ledgers[CAROL], carol, hash)?;
+            Self::wait_until_held(&mut self.ledgers[CAROL], carol, &order, alice)?;
             if order.state(alice)? != Some(PaymentState::Pending) {
                 return Err("a payment that is held has an end".into());
             }
@@ -123,9 +123,13 @@ impl Life {
         self.listen()
     }
 
-    fn wait_until_held(ledger: &mut Ledger, carol: &quittance_town::Caller, hash: Hex<32>) -> Outcome<()> {
+    fn wait_until_held(ledger: &mut Ledger, carol: &Caller, order: &Order, payer: &Caller) -> Outcome<()> {
         Town::wait_for("a payment is held", || {
+            if order.state(payer)? == Some(PaymentState::Failed) {
+                return Err(format!("payment {} failed, and should have been held", order.id).into());
+            }
             ledger.listen(carol)?;
+            let hash = order.payment_hash;
             let is_it = |kind: &EventKind| matches!(kind, EventKind::PaymentClaimable { payment_hash, .. } if *payment_hash == hash);
             Ok(ledger.events().any(|event| is_it(&event.event)))
         })
@@ -250,12 +254,15 @@ impl Life {
     /// Bob pays Carol, who holds it, closes by her own commitment, and claims it on chain: Bob is told so by the chain.
     fn close_by_force_with_a_payment(&mut self) -> Outcome<()> {
         self.town.fund(CAROL)?;
+        // A payer that is many blocks behind its payee sends what expires too soon.
+        self.wait_for_height()?;
         let preimage = [99; 32];
         let hash = Hex(sha256::Hash::hash(&preimage).to_byte_array());
         let id = self.id();
         let order = self.town.order_held(50_000_000, id, Some(hash))?;
         order.give(self.town.nodes[BOB].caller()?)?;
-        Self::wait_until_held(&mut self.ledgers[CAROL], self.town.nodes[CAROL].caller()?, hash)?;
+        let (bob, carol) = (self.town.nodes[BOB].caller()?, self.town.nodes[CAROL].caller()?);
+        Self::wait_until_held(&mut self.ledgers[CAROL], carol, &order, bob)?;
         self.close(CAROL, Close::Force)?;
         self.mine(1)?;
         let carol = self.town.nodes[CAROL].caller()?;

@@ -90,3 +90,18 @@ fn run(options: &Options, seed: u64) -> Outcome<()> {
     println!("{told} ({:.1?})", began.elapsed());
     Ok(())
 }
+
+/// A folder for the files of one town. With `QUITTANCE_KEEP` set it is left there, for whoever wants to know what happened.
+pub(crate) fn folder() -> std::io::Result<tempfile::TempDir> {
+    let mut folder = tempfile::tempdir()?;
+    if is_kept() {
+        folder.disable_cleanup(true);
+        println!("files: {}", folder.path().display());
+    }
+    Ok(folder)
+}
+
+/// Whether files of nodes are left behind.
+pub(crate) fn is_kept() -> bool {
+    std::env::var_os("QUITTANCE_KEEP").is_some()
+}

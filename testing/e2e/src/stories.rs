@@ -12,7 +12,7 @@ use crate::Options;
 /// payment, and without any: as `states` say. Each time it must still tell that it paid, with the receipt. What it tells that is not true,
 /// if it does; an error is one of the test's own surroundings, and says nothing about the node.
 pub(crate) fn worst_moment(program: &Path, mutant: Option<&str>, states: &[Rows]) -> Outcome<Option<String>> {
-    let folder = tempfile::tempdir()?;
+    let folder = crate::folder()?;
     let payer: Vec<&str> = mutant.into_iter().flat_map(|mutant| ["--mutant", mutant]).collect();
     let mut town = Town::new(program, folder.path(), None, &payer)?;
     let (mut alice, mut carol) = (Ledger::default(), Ledger::default());
@@ -50,7 +50,7 @@ pub(crate) fn worst_moment(program: &Path, mutant: Option<&str>, states: &[Rows]
 /// Payments run, and the payer, the forwarder or the payee dies at a random moment, again and again.
 pub(crate) fn random_kills(options: &Options, seed: u64) -> Outcome<String> {
     let (kills, payments) = (options.kills, options.payments);
-    let folder = tempfile::tempdir()?;
+    let folder = crate::folder()?;
     let mut random = Random::new(seed);
     let mut town = Town::new(&options.program, folder.path(), options.bitcoind.as_deref(), &[])?;
     let (mut alice, mut carol) = (Ledger::default(), Ledger::default());

@@ -123,7 +123,9 @@ impl From<NodeError> for Problem {
             | NodeError::OpenRefused(_)
             | NodeError::NothingIntercepted(..)
             | NodeError::ForwardRefused(_) => (ErrorCode::Refused, None),
-            NodeError::RefusedByPeer(_) | NodeError::OpenTimedOut(_) => (ErrorCode::PeerRefused, None),
+            NodeError::RefusedByPeer(_) | NodeError::OpeningCutOff | NodeError::OpenTimedOut(_) => {
+                (ErrorCode::PeerRefused, None)
+            }
             NodeError::Wallet(quittance_node::WalletError::Insufficient { .. }) => (
                 ErrorCode::InsufficientFunds,
                 Some("send coins to an address of the wallet: quittance address"),

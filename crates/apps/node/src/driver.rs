@@ -19,7 +19,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use quittance_chain::{Feerates, Tip};
 use quittance_channel::{ChannelLimits, InlineVerifier};
 use quittance_journal::{EventNumber, Gate, Generation, Lsn, Step, Store, StoreFailed};
-use quittance_manager::{ChannelManager, Command, Context, Effect, Input, RequestId, Response};
+use quittance_manager::{ChannelManager, Command, Context, Effect, Input, NewChannel, RequestId, Response};
 use quittance_monitor::FeeEstimates;
 use quittance_net::{Network, Outbox, PeerAddress};
 use quittance_payments::DirectRouter;
@@ -40,12 +40,15 @@ use crate::wallet::Wallet;
 /// A question to the engine's state: what it answers is sent by what it returns, once the state that it saw is durable.
 pub(crate) type Look = Box<dyn FnOnce(&View<'_>) -> Box<dyn FnOnce() + Send> + Send>;
 
+/// Told the channel that came of an opening, or why none did.
+pub(crate) type Opened = oneshot::Sender<Result<ChannelId, NodeError>>;
+
 /// What callers want of the driver.
 pub(crate) enum Order {
     /// A command for the engine.
     Command(Box<Command>, oneshot::Sender<Response>),
-    /// The channel that comes of an opening, or why none does.
-    Opened(ChannelId, oneshot::Sender<Result<ChannelId, NodeError>>),
+    /// A channel is wanted: the engine's first answer, then the channel that comes of it, or why none does.
+    Open(Box<NewChannel>, oneshot::Sender<Response>, Opened),
     /// The wallet's answer for an opening.
     Funded {
         peer: NodeId,
@@ -75,7 +78,7 @@ impl std::fmt::Debug for Order {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Command(..) => "a command",
-            Self::Opened(..) => "a wait for an opening",
+            Self::Open(..) => "an opening",
             Self::Funded { .. } => "a funding",
             Self::Handled(..) => "a confirmation",
             Self::Subscribe { .. } => "a subscription",
@@ -132,7 +135,10 @@ pub(crate) struct Work {
     confirmations: VecDeque<(EventNumber, oneshot::Sender<Result<(), NodeError>>)>,
     /// Answers that wait for what they rest on.
     answers: VecDeque<(Lsn, Box<dyn FnOnce() + Send>)>,
-    openings: BTreeMap<ChannelId, oneshot::Sender<Result<ChannelId, NodeError>>>,
+    /// Openings that the engine has not answered yet.
+    opening: BTreeMap<RequestId, (NodeId, Opened)>,
+    /// Openings on their way, by their temporary ids.
+    openings: BTreeMap<ChannelId, (NodeId, Opened)>,
     /// By the channel that an opening will become, its temporary id.
     funded: BTreeMap<ChannelId, ChannelId>,
     desk: Option<Desk>,

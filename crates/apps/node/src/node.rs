@@ -147,7 +147,7 @@ impl Node {
     /// Opens a channel, and waits until its funding transaction is on its way.
     ///
     /// # Errors
-    /// [`NodeError`]; nothing was spent then.
+    /// [`NodeError`]; nothing was spent then, but after [`NodeError::OpenTimedOut`] it may yet be.
     pub async fn open_channel(&self, request: OpenRequest) -> Result<ChannelId, NodeError> {
         let keys = self.0.signer.new_channel_keys(entropy()?);
         let feerate = self
@@ -162,12 +162,13 @@ impl Node {
             feerate,
             keys,
         };
-        let temporary = match self.command(Command::OpenChannel(Box::new(new))).await? {
-            Response::Opening(temporary) => temporary,
+        let (answer, answered) = oneshot::channel();
+        let (tell, opened) = oneshot::channel();
+        self.order(Order::Open(Box::new(new), answer, tell)).await?;
+        match answered.await.map_err(|_| NodeError::Stopped)? {
+            Response::Opening(_) => {}
             other => return Err(refused(other)),
-        };
-        let (answer, opened) = oneshot::channel();
-        self.order(Order::Opened(temporary, answer)).await?;
+        }
         let waited = tokio::time::timeout(OPENING_PATIENCE, opened).await;
         let opened = waited.map_err(|_| NodeError::OpenTimedOut(OPENING_PATIENCE.as_secs()))?;
         opened.map_err(|_| NodeError::Stopped)?

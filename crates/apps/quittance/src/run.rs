@@ -37,14 +37,13 @@ pub(crate) fn run(common: &Common, options: &RunOptions) -> Result<ExitCode, Box
     Ok(match reason {
         StopReason::Asked => ExitCode::SUCCESS,
         StopReason::StoreFailed(_) => {
-            eprintln!("error: {reason}");
-            eprintln!(
-                "make room or repair the disk, check with `quittance verify`, and start again: no outcome is lost"
-            );
+            crate::complain(&format!(
+                "{reason}\nmake room or repair the disk, check with `quittance verify`, and start again: no outcome is lost"
+            ));
             ExitCode::from(STORE_FAILED)
         }
         StopReason::Unreadable(_) | StopReason::Fault => {
-            eprintln!("error: {reason}");
+            crate::complain(&reason);
             ExitCode::from(FAULT)
         }
     })
@@ -203,6 +202,8 @@ fn log_to_stderr(level: &str) -> Result<(), String> {
         .map_err(|error| format!("{level:?} is no log level: {error}; try info, or quittance_node=debug,info"))?;
     let format = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
+        // A log on a full disk must not take the node down: it would complain there too.
+        .log_internal_errors(false)
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()));
     tracing_subscriber::registry().with(filter).with(format).init();
     Ok(())

@@ -48,7 +48,7 @@ impl Driver {
             Effect::Broadcast(transaction, Purpose::Funding(channel)) => {
                 self.broadcast(ToBroadcast::Transaction(transaction, "funding"));
                 if let Some(temporary) = self.work.funded.remove(&channel)
-                    && let Some(waiting) = self.work.openings.remove(&temporary)
+                    && let Some((_, waiting)) = self.work.openings.remove(&temporary)
                 {
                     // Whoever asked may be gone.
                     let _ = waiting.send(Ok(channel));
@@ -101,6 +101,11 @@ impl Driver {
         debug!(request = request.0, ?response, "answer");
         if let Response::UnfitFunding(why) = &response {
             warn!(%why, "a funding transaction does not do");
+        }
+        if let Some((peer, opened)) = self.work.opening.remove(&request)
+            && let Response::Opening(temporary) = &response
+        {
+            self.work.openings.insert(*temporary, (peer, opened));
         }
         if let Some(waiting) = self.work.requests.remove(&request) {
             // Whoever asked may be gone.

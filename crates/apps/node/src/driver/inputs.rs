@@ -25,9 +25,11 @@ impl Driver {
     pub(super) fn order(&mut self, order: Order) -> Result<(), StopReason> {
         match order {
             Order::Command(command, answer) => self.command(*command, answer),
-            Order::Opened(temporary, answer) => {
-                self.work.openings.insert(temporary, answer);
-                Ok(())
+            Order::Open(new, answer, opened) => {
+                let peer = new.peer;
+                // The answer may be followed by all the rest at once.
+                self.work.opening.insert(self.next_request(), (peer, opened));
+                self.command(Command::OpenChannel(new), answer)
             }
             Order::Funded {
                 peer,
@@ -90,14 +92,18 @@ impl Driver {
             None => None,
             Some(key) => read_payment(&self.store, &key)?,
         };
+        let request = self.next_request();
         self.work.next_request += 1;
-        let request = RequestId(self.work.next_request);
         self.work.requests.insert(request, answer);
         self.handle(Input::Command {
             request,
             command: Box::new(command),
             finished: finished.map(Box::new),
         })
+    }
+
+    const fn next_request(&self) -> RequestId {
+        RequestId(self.work.next_request)
     }
 
     fn handled(
@@ -123,9 +129,26 @@ impl Driver {
     }
 
     pub(super) fn opening_failed(&mut self, temporary: &ChannelId, error: NodeError) {
-        if let Some(waiting) = self.work.openings.remove(temporary) {
+        if let Some((_, waiting)) = self.work.openings.remove(temporary) {
             // Whoever asked may be gone.
             let _ = waiting.send(Err(error));
+        }
+    }
+
+    /// Openings end with the connection, but for those whose funding transaction is about to leave.
+    fn openings_lost(&mut self, peer: &NodeId) {
+        let leaves = |temporary: &ChannelId| {
+            let mut funded = self.work.funded.iter();
+            funded.any(|(channel, of)| of == temporary && self.manager.channel(channel).is_some())
+        };
+        let with_it = self.work.openings.iter().filter(|(_, (with, _))| with == peer);
+        let lost: Vec<_> = with_it
+            .map(|(temporary, _)| *temporary)
+            .filter(|temporary| !leaves(temporary))
+            .collect();
+        for temporary in lost {
+            self.work.funded.retain(|_, of| *of != temporary);
+            self.opening_failed(&temporary, NodeError::OpeningCutOff);
         }
     }
 
@@ -201,7 +224,9 @@ impl Driver {
                 info!(%peer, %why, "disconnected");
                 self.work.lines.remove(&peer);
                 self.gate.disconnected(&peer);
-                self.handle(Input::PeerDisconnected(peer))
+                self.handle(Input::PeerDisconnected(peer))?;
+                self.openings_lost(&peer);
+                Ok(())
             }
             // The sorter turns messages into something else.
             Tidings::Message { .. } => Ok(()),

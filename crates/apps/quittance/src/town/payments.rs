@@ -12,6 +12,8 @@ pub struct Order {
     pub id: Hex<32>,
     /// What it is.
     pub amount_msat: u64,
+    /// The hash of what Carol reveals for it.
+    pub payment_hash: Hex<32>,
     invoice: String,
 }
 
@@ -66,7 +68,7 @@ impl Town {
             hold_hash,
             ..CreateInvoice::default()
         };
-        let mut invoice = String::new();
+        let (mut invoice, mut payment_hash) = (String::new(), Hex([0; 32]));
         // Until Bob has told Carol his terms, her invoices have no hint, and nobody finds her.
         Self::wait_for("an invoice has a hint", || {
             let carol = self.nodes[CAROL].caller()?;
@@ -77,12 +79,13 @@ impl Town {
                     invoice: made.invoice.clone(),
                 },
             )?;
-            invoice = made.invoice;
+            (invoice, payment_hash) = (made.invoice, made.payment_hash);
             Ok(!decoded.hints.is_empty())
         })?;
         Ok(Order {
             id,
             amount_msat,
+            payment_hash,
             invoice,
         })
     }
