@@ -30,6 +30,9 @@ mod switched {
     /// Each mutant must be caught within so much simulation.
     const MOST: Duration = Duration::from_mins(1);
 
+    /// In how many runs a bug that breaks many is looked for.
+    const SEEDS_MAX: u64 = 1_000;
+
     pub(crate) fn switch_on(name: Option<&str>) {
         let Some(name) = name else { return };
         let meant = Mutant::ALL.into_iter().find(|mutant| format!("{mutant:?}") == name);
@@ -78,14 +81,17 @@ mod switched {
     /// A run that a mutant breaks becomes small, and breaks the same way.
     fn shrinks() -> bool {
         mutant::switch_on(Some(Mutant::ForwardForgotten));
-        let mut seeds = (1..).map(|seed| (seed, sweep::run(&Recipe::of(seed), Story::Untold)));
-        let broken = seeds.find(|(_, outcome)| outcome.broken.len() == 1);
+        let mut seeds = (1..=SEEDS_MAX).map(|seed| (seed, sweep::run(&Recipe::of(seed), Story::Untold)));
+        let broken = seeds.find(|(_, outcome)| !outcome.broken.is_empty());
         let shrunk = broken.and_then(|(seed, whole)| {
             let shrunk = sweep::shrink(&Recipe::of(seed), Duration::from_secs(20))?;
             Some((whole, shrunk))
         });
         mutant::switch_on(None);
-        let Some((whole, shrunk)) = shrunk else { return false };
+        let Some((whole, shrunk)) = shrunk else {
+            println!("no run is broken that could be made small");
+            return false;
+        };
         let (moves, left) = (whole.moves, shrunk.outcome.moves);
         println!(
             "a run of {moves} moves was made small, to {left} moves, in {} runs; replay: cargo xtask sim --mutant ForwardForgotten {} --trace",
