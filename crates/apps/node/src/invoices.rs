@@ -64,6 +64,9 @@ impl Default for PayLimits {
 const MIN_FINAL_CLTV_EXPIRY_DELTA: u16 = 30;
 /// Blocks that may be found while a payment is on its way.
 const FINAL_EXPIRY_MARGIN: u16 = 3;
+/// What is left to a payee who has not asked for a payment, and so has not said what it needs. LDK refuses less than 40 blocks; nobody is
+/// known to want more than this.
+const KEYSEND_FINAL_CLTV_EXPIRY_DELTA: u16 = 80;
 /// Hints in an invoice: a few are enough, and each makes it longer.
 const HINTS_MAX: usize = 3;
 
@@ -202,7 +205,7 @@ pub(crate) fn keysend(
                 metadata: None,
                 keysend_preimage: Some(preimage),
             },
-            min_final_cltv_expiry_delta: MIN_FINAL_CLTV_EXPIRY_DELTA,
+            min_final_cltv_expiry_delta: KEYSEND_FINAL_CLTV_EXPIRY_DELTA,
             hints: Vec::new(),
             expires_at_ms: deadline_ms(now, limits),
         },
@@ -269,4 +272,19 @@ fn deadline_ms(now: Duration, limits: PayLimits) -> u64 {
 
 fn as_ms(at: Duration) -> u64 {
     u64::try_from(at.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An LDK node refused what we sent without an invoice: it got as many blocks as we ask for in our own invoices, and LDK needs 40.
+    #[test]
+    fn a_payee_that_did_not_ask_is_left_time_enough_for_any_node() {
+        let (id, payee) = (PaymentId([1; 32]), NodeId([2; 33]));
+        let (now, preimage) = (Duration::from_secs(1), PaymentPreimage([3; 32]));
+        let payment = keysend(id, payee, MilliSatoshi(1_000), PayLimits::default(), now, preimage);
+        assert_eq!(payment.kind.min_final_cltv_expiry_delta, 80);
+        assert_eq!(payment.payment_hash, preimage.hash());
+    }
 }
