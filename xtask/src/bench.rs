@@ -6,17 +6,14 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 use std::time::SystemTime;
 
 use serde_json::Value;
 
-use crate::repository::{Verdict, cache, cargo_apart, finish, root};
+use crate::repository::{Verdict, cache, cargo_apart, finish, locked_version, machine, rewrite_table, root};
 
 const FOLDER: &str = "testing/bench";
 const PAGE: &str = "docs/BENCHMARKS.md";
-const TABLE_START: &str = "<!-- table -->\n";
-const TABLE_END: &str = "<!-- end of table -->";
 
 /// Options of `cargo xtask bench`.
 #[derive(clap::Args)]
@@ -47,9 +44,10 @@ pub(crate) fn run(options: &Options) -> Verdict {
 
     let mut rows = BTreeMap::new();
     collect(&results, &mut rows)?;
-    let table = format!("{}\n{}", machine(), table(&rows));
+    let ldk = locked_version(FOLDER, "lightning");
+    let table = format!("{}; LDK is `lightning` {ldk}.\n\n{}", machine(), table(&rows));
     println!("{table}");
-    rewrite(&root().join(PAGE), &table)
+    rewrite_table(&root().join(PAGE), "table", &table)
 }
 
 /// Reads what Criterion left below `folder`.
@@ -117,39 +115,6 @@ fn readable(nanoseconds: f64) -> String {
     format!("{value:.digits$} {unit}")
 }
 
-/// What it was measured on: processor, cores, compiler, LDK.
-fn machine() -> String {
-    let processor = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = processor
-        .lines()
-        .find_map(|line| line.strip_prefix("model name").and_then(|rest| rest.split_once(": ")))
-        .map_or("an unknown processor", |(_, model)| model);
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let compiler = Command::new("rustc").arg("--version").output();
-    let compiler = compiler.map_or(String::new(), |output| {
-        String::from_utf8_lossy(&output.stdout).trim().to_owned()
-    });
-    let lock = fs::read_to_string(root().join(FOLDER).join("Cargo.lock")).unwrap_or_default();
-    let ldk = lock
-        .split_once("name = \"lightning\"\nversion = \"")
-        .and_then(|(_, rest)| rest.split('"').next())
-        .unwrap_or("unknown");
-    format!("{model}, {cores} cores; {compiler}; LDK is `lightning` {ldk}.\n")
-}
-
-fn rewrite(page: &Path, table: &str) -> Verdict {
-    let failed = |error: std::io::Error| format!("{}: {error}", page.display());
-    let text = fs::read_to_string(page).map_err(failed)?;
-    let replaced = replace_table(&text, table).ok_or_else(|| format!("{} has no place for a table", page.display()))?;
-    fs::write(page, replaced).map_err(failed)
-}
-
-fn replace_table(text: &str, table: &str) -> Option<String> {
-    let (before, rest) = text.split_once(TABLE_START)?;
-    let (_, after) = rest.split_once(TABLE_END)?;
-    Some(format!("{before}{TABLE_START}{table}{TABLE_END}{after}"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -178,15 +143,5 @@ mod tests {
                 "| b | 2.50 ms |  |  |  |  |"
             ]
         );
-    }
-
-    #[test]
-    fn only_the_table_is_replaced() {
-        let text = "a\n<!-- table -->\nold\n<!-- end of table -->\nb";
-        assert_eq!(
-            replace_table(text, "new\n").as_deref(),
-            Some("a\n<!-- table -->\nnew\n<!-- end of table -->\nb")
-        );
-        assert_eq!(replace_table("a", "new"), None);
     }
 }

@@ -37,11 +37,14 @@ const CMAKE_OPTIONS: [&str; 13] = [
     "-DBUILD_GUI=OFF",
 ];
 
+/// How many compilers run at once.
+const JOBS: usize = 2;
+
 /// Options of `cargo xtask bitcoind`.
 #[derive(clap::Args)]
 pub(crate) struct Options {
     /// How many compilers run at once, if it has to be built.
-    #[arg(long, default_value_t = 2)]
+    #[arg(long, default_value_t = JOBS)]
     jobs: usize,
     /// Runs every test that wants a real one, instead of printing where it is.
     #[arg(long)]
@@ -58,7 +61,7 @@ const TESTED: [&str; 3] = [
 const TESTS: [&str; 6] = ["contract", "differential", "chain", "wallet", "fee_coins", "bitcoind"];
 
 pub(crate) fn run(options: &Options) -> Verdict {
-    let program = find_or_build(options)?;
+    let program = find_or_build_with(options.jobs)?;
     if options.test {
         return test(&program);
     }
@@ -100,7 +103,12 @@ pub(crate) fn find() -> Result<Option<PathBuf>, String> {
     Ok(Some(cached_folder().join("bin/bitcoind")).filter(|program| program.is_file()))
 }
 
-fn find_or_build(options: &Options) -> Result<PathBuf, String> {
+/// The same, or one that is built now.
+pub(crate) fn find_or_build() -> Result<PathBuf, String> {
+    find_or_build_with(JOBS)
+}
+
+fn find_or_build_with(jobs: usize) -> Result<PathBuf, String> {
     if let Some(program) = find()? {
         return Ok(program);
     }
@@ -109,7 +117,7 @@ fn find_or_build(options: &Options) -> Result<PathBuf, String> {
         "bitcoind is built once, into {}: some ten minutes on two cores",
         folder.display()
     );
-    build(&folder, options.jobs)?;
+    build(&folder, jobs)?;
     Ok(folder.join("bin/bitcoind"))
 }
 

@@ -9,7 +9,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::repository::{Verdict, cache, cargo, cargo_apart, finish, root};
-use crate::{e2e, fuzz, scenarios, sim, tidy, vectors};
+use crate::{e2e, fuzz, interop, scenarios, sim, tidy, vectors};
 
 /// Options of `cargo xtask ci`.
 #[derive(clap::Args)]
@@ -32,7 +32,7 @@ enum Outcome {
     Skipped(String),
 }
 
-const CHECKS: [Check; 13] = [
+const CHECKS: [Check; 14] = [
     Check {
         name: "fmt",
         budget_minutes: 1,
@@ -82,6 +82,11 @@ const CHECKS: [Check; 13] = [
         name: "e2e",
         budget_minutes: 12,
         run: || e2e::run(&e2e::Options::smoke()).into(),
+    },
+    Check {
+        name: "interop",
+        budget_minutes: 10,
+        run: || interop::run(&interop::Options::smoke()).into(),
     },
     Check {
         name: "deny",

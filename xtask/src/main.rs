@@ -10,6 +10,7 @@ mod bitcoind;
 mod ci;
 mod e2e;
 mod fuzz;
+mod interop;
 mod repository;
 mod scenarios;
 mod sim;
@@ -44,6 +45,8 @@ enum Command {
     E2e(e2e::Options),
     /// A short run of every fuzz target.
     Fuzz(fuzz::Options),
+    /// Our nodes and LDK's beside each other, as processes on one chain.
+    Interop(interop::Options),
     /// The rows of docs/SCENARIOS.md, each over its crash points.
     Scenarios(scenarios::Options),
     /// Random runs of whole networks under every fault; with --mutants, known bugs that they must catch.
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
         Command::Bitcoind(options) => bitcoind::run(&options),
         Command::E2e(options) => e2e::run(&options),
         Command::Fuzz(options) => fuzz::run(&options),
+        Command::Interop(options) => interop::run(&options),
         Command::Scenarios(options) => scenarios::run(&options),
         Command::Sim(options) => sim::run(&options),
     };

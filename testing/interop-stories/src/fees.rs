@@ -1,0 +1,108 @@
+//! The chain's interface as LDK sees it, with feerates of the story's choice: what asks for an estimate is answered here, all else is
+//! passed on to the chain.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use quittance_town::Outcome;
+use serde_json::{Value, json};
+
+/// Stands before the chain. Its threads end with the process.
+pub(crate) struct Fees {
+    /// Where it answers.
+    pub(crate) address: SocketAddr,
+    sat_per_kvb: Arc<AtomicU64>,
+}
+
+/// A request or an answer.
+struct Exchange {
+    head: String,
+    body: Vec<u8>,
+}
+
+/// Longer than any block here.
+const BODY_MAX: usize = 16 << 20;
+
+impl Fees {
+    /// Stands before the chain at this address.
+    pub(crate) fn new(chain: SocketAddr, sat_per_kw: u64) -> Outcome<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let fees = Self {
+            address: listener.local_addr()?,
+            sat_per_kvb: Arc::new(AtomicU64::new(0)),
+        };
+        fees.set(sat_per_kw);
+        let rate = Arc::clone(&fees.sat_per_kvb);
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let rate = Arc::clone(&rate);
+                // A connection that breaks is made again by who needs it.
+                std::thread::spawn(move || drop(serve(stream, chain, &rate)));
+            }
+        });
+        Ok(fees)
+    }
+
+    /// From now on every estimate is this.
+    pub(crate) fn set(&self, sat_per_kw: u64) {
+        self.sat_per_kvb.store(sat_per_kw * 4, Ordering::Relaxed);
+    }
+}
+
+fn serve(stream: TcpStream, chain: SocketAddr, rate: &AtomicU64) -> Outcome<()> {
+    let mut back = stream.try_clone()?;
+    let mut reader = BufReader::new(stream);
+    while let Some(request) = Exchange::read(&mut reader)? {
+        let call: Value = serde_json::from_slice(&request.body).unwrap_or_default();
+        if call["method"] == "estimatesmartfee" {
+            let sat = f64::from(u32::try_from(rate.load(Ordering::Relaxed))?);
+            let answer = json!({ "result": { "feerate": sat / 1e8, "blocks": 6 }, "error": null, "id": call["id"] });
+            let body = answer.to_string();
+            let length = body.len();
+            write!(
+                back,
+                "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+            )?;
+        } else {
+            let mut onward = TcpStream::connect(chain)?;
+            request.write(&mut onward)?;
+            let answer = Exchange::read(&mut BufReader::new(onward))?.ok_or("the chain gives no answer")?;
+            answer.write(&mut back)?;
+        }
+    }
+    Ok(())
+}
+
+impl Exchange {
+    /// The next one, or nothing when the connection has ended.
+    fn read(from: &mut BufReader<TcpStream>) -> Outcome<Option<Self>> {
+        let (mut head, mut length) = (String::new(), 0);
+        loop {
+            let mut line = String::new();
+            if from.read_line(&mut line)? == 0 {
+                return Ok(None);
+            }
+            if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+                length = value.trim().parse()?;
+            }
+            head.push_str(&line);
+            if line.trim().is_empty() {
+                break;
+            }
+        }
+        if length > BODY_MAX {
+            return Err("a body is longer than any block".into());
+        }
+        let mut body = vec![0; length];
+        from.read_exact(&mut body)?;
+        Ok(Some(Self { head, body }))
+    }
+
+    fn write(&self, to: &mut TcpStream) -> Outcome<()> {
+        to.write_all(self.head.as_bytes())?;
+        to.write_all(&self.body)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,160 @@
+//! The process of an LDK node, which is told what to do by lines.
+
+use std::fs::OpenOptions;
+use std::io::{BufRead, BufReader, Write};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use quittance_town::{Outcome, free_address};
+use serde::de::DeserializeOwned;
+
+use crate::protocol::{Answer, Balance, Call, Channel, Info, Payment};
+
+/// The type of an LDK node's channels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ChannelKind {
+    /// `option_anchors`.
+    Anchors,
+    /// `option_static_remotekey` alone: it does not offer anchors.
+    StaticRemotekey,
+}
+
+/// An LDK node, running or not.
+pub(crate) struct Ldk {
+    /// Its id.
+    pub(crate) node: String,
+    /// Where it listens for peers.
+    pub(crate) listen: SocketAddr,
+    /// Its files.
+    pub(crate) folder: PathBuf,
+    program: PathBuf,
+    arguments: Vec<String>,
+    running: Option<Running>,
+}
+
+struct Running {
+    child: Child,
+    to: ChildStdin,
+    from: BufReader<ChildStdout>,
+}
+
+impl Ldk {
+    /// A node in a new folder, running, with the chain at an address and the file that lets in.
+    pub(crate) fn new(
+        program: &Path,
+        folder: PathBuf,
+        (chain, cookie): (SocketAddr, &Path),
+        kind: ChannelKind,
+    ) -> Outcome<Self> {
+        std::fs::create_dir_all(&folder)?;
+        let listen = free_address()?;
+        let kind = match kind {
+            ChannelKind::Anchors => "anchors",
+            ChannelKind::StaticRemotekey => "static",
+        };
+        let arguments = vec![
+            folder.join("ldk").display().to_string(),
+            listen.to_string(),
+            chain.to_string(),
+            cookie.display().to_string(),
+            kind.to_owned(),
+        ];
+        let mut node = Self {
+            node: String::new(),
+            listen,
+            folder,
+            program: program.to_owned(),
+            arguments,
+            running: None,
+        };
+        node.start()?;
+        Ok(node)
+    }
+
+    /// Starts it, and waits until it answers.
+    pub(crate) fn start(&mut self) -> Outcome<()> {
+        let log = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.folder.join("stderr"))?;
+        let mut child = Command::new(&self.program)
+            .args(&self.arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()?;
+        let (Some(to), Some(from)) = (child.stdin.take(), child.stdout.take()) else {
+            return Err("a child has no pipes".into());
+        };
+        self.running = Some(Running {
+            child,
+            to,
+            from: BufReader::new(from),
+        });
+        self.node = self.info()?.node;
+        Ok(())
+    }
+
+    /// Ends it as its operator would.
+    pub(crate) fn stop(&mut self) -> Outcome<()> {
+        if let Some(running) = self.running.take() {
+            let Running { mut child, to, .. } = running;
+            drop(to);
+            child.wait()?;
+        }
+        Ok(())
+    }
+
+    /// Kills it by SIGKILL.
+    pub(crate) fn kill(&mut self) -> Outcome<()> {
+        if let Some(mut running) = self.running.take() {
+            running.child.kill()?;
+            running.child.wait()?;
+        }
+        Ok(())
+    }
+
+    /// Has something done, and hears what it brought.
+    pub(crate) fn ask<T: DeserializeOwned>(&mut self, call: &Call) -> Outcome<T> {
+        let running = self.running.as_mut().ok_or("LDK does not run")?;
+        writeln!(running.to, "{}", serde_json::to_string(call)?)?;
+        running.to.flush()?;
+        let mut line = String::new();
+        if running.from.read_line(&mut line)? == 0 {
+            return Err(format!("LDK ended; see {}", self.folder.display()).into());
+        }
+        match serde_json::from_str(&line)? {
+            Answer::Done(value) => Ok(serde_json::from_value(value)?),
+            Answer::Refused(why) => Err(format!("LDK: {why}").into()),
+        }
+    }
+
+    pub(crate) fn info(&mut self) -> Outcome<Info> {
+        self.ask(&Call::Info)
+    }
+
+    pub(crate) fn channels(&mut self) -> Outcome<Vec<Channel>> {
+        self.ask(&Call::Channels)
+    }
+
+    pub(crate) fn payments(&mut self) -> Outcome<Vec<Payment>> {
+        self.ask(&Call::Payments)
+    }
+
+    pub(crate) fn balance(&mut self) -> Outcome<Balance> {
+        self.ask(&Call::Balance)
+    }
+
+    /// Its own log.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.join("ldk/ldk_node.log")).unwrap_or_default()
+    }
+}
+
+impl Drop for Ldk {
+    fn drop(&mut self) {
+        // It is ours, and must not outlive the test.
+        let _ = self.kill();
+    }
+}

@@ -1,0 +1,95 @@
+//! Payments through a node of the other kind.
+
+use quittance_api::{Done, PaymentState, Refuse};
+use quittance_town::Outcome;
+
+use super::failing::expect_failed;
+use super::paying::secret;
+use super::{Effort, even};
+use crate::peer::ChannelKind;
+use crate::protocol::State;
+use crate::world::{By, Tools, World, wait_for};
+
+/// LDK, ours, LDK; in a row.
+pub(crate) fn ours_between(tools: &Tools) -> Outcome<World> {
+    let mut world = World::new(tools, (1, 2), ChannelKind::Anchors)?;
+    for ldk in 0..2 {
+        world.connect(0, ldk, By::Ours)?;
+        world.open(0, ldk, even(By::Ours))?;
+    }
+    for ldk in 0..2 {
+        world.wait_until_usable(0, ldk, 1)?;
+    }
+    Ok(world)
+}
+
+/// Ours, LDK, ours; in a row.
+pub(crate) fn ldk_between(tools: &Tools) -> Outcome<World> {
+    let mut world = World::new(tools, (2, 1), ChannelKind::Anchors)?;
+    for ours in 0..2 {
+        world.connect(ours, 0, By::Ours)?;
+        world.open(ours, 0, even(By::Ours))?;
+    }
+    for ours in 0..2 {
+        world.wait_until_usable(ours, 0, 1)?;
+    }
+    Ok(world)
+}
+
+pub(crate) fn through_ours(world: &mut World, effort: &Effort) -> Outcome<String> {
+    let payments = effort.count(6, 200);
+    for number in 0..payments {
+        let (payer, payee) = if number % 2 == 0 { (0, 1) } else { (1, 0) };
+        let invoice = world.ldk_invoice(payee, Some(1_000_000 + u64::from(number)), None)?;
+        world.ldk_pays(payer, &invoice, None)?;
+    }
+    Ok(format!("{payments} payments"))
+}
+
+pub(crate) fn through_ldk(world: &mut World, effort: &Effort) -> Outcome<String> {
+    let payments = effort.count(6, 200);
+    for number in 0..payments {
+        let (payer, payee) = if number % 2 == 0 { (0, 1) } else { (1, 0) };
+        let invoice = world.our_invoice(payee, Some(1_000_000 + u64::from(number)), None)?;
+        let payment = world.pay(payer, &invoice.invoice, None)?;
+        if payment.fee_msat.unwrap_or_default() == 0 {
+            return Err("LDK forwarded without a fee".into());
+        }
+    }
+    Ok(format!("{payments} payments"))
+}
+
+/// The payee has gone: our node fails what LDK sends through it, and LDK knows.
+pub(crate) fn ours_fails_back(world: &mut World, _: &Effort) -> Outcome<String> {
+    let invoice = world.ldk_invoice(1, Some(1_000_000), None)?;
+    world.ldk[1].stop()?;
+    let outcome = world
+        .ldk_orders(0, &invoice, None)
+        .and_then(|hash| world.ldk_outcome(0, &hash));
+    world.ldk[1].start()?;
+    world.wait_until_usable(0, 1, 1)?;
+    match outcome? {
+        State::Failed => Ok(String::new()),
+        other => Err(format!("LDK's payment to a node that has gone is {other:?}").into()),
+    }
+}
+
+/// The payee has gone, or refuses: LDK fails what our node sends through it, and our node knows.
+pub(crate) fn ldk_fails_back(world: &mut World, _: &Effort) -> Outcome<String> {
+    let invoice = world.our_invoice(1, Some(1_000_000), None)?;
+    world.ours[1].process.kill()?;
+    let payment = world.order(0, &invoice.invoice, None, 70)?;
+    world.ours[1].start()?;
+    world.wait_until_usable(1, 0, 1)?;
+    expect_failed(&payment, "no route was left to be tried")?;
+    let (_, hash) = secret(world);
+    let invoice = world.our_invoice(1, Some(1_000_000), Some(hash))?;
+    let order = world.order(0, &invoice.invoice, None, 0)?;
+    world.wait_until_ours_holds(1, hash)?;
+    let refuse = Refuse { payment_hash: hash };
+    let _: Done = world.ours[1].caller()?.post("/v1/held/refuse", &refuse)?;
+    wait_for("our payment has failed", || {
+        Ok(world.state(0, order.id)? == Some(PaymentState::Failed))
+    })?;
+    Ok(String::new())
+}

@@ -1,0 +1,80 @@
+//! What the node knows, in the words of [`protocol`](crate::protocol).
+
+use ldk_node::bitcoin::hex::DisplayHex;
+use ldk_node::payment::{PaymentDetails, PaymentDirection, PaymentKind, PaymentStatus};
+use ldk_node::{Node, PendingSweepBalance};
+
+use crate::protocol::{Balance, Channel, Info, Payment, State};
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.to_lower_hex_string()
+}
+
+pub(crate) fn info(node: &Node) -> Info {
+    let peers = node.list_peers();
+    Info {
+        node: node.node_id().to_string(),
+        height: node.status().current_best_block.height,
+        peers: peers
+            .iter()
+            .filter(|peer| peer.is_connected)
+            .map(|peer| peer.node_id.to_string())
+            .collect(),
+    }
+}
+
+pub(crate) fn channels(node: &Node) -> Vec<Channel> {
+    let channels = node.list_channels();
+    let shown = channels.iter().map(|channel| Channel {
+        id: hex(&channel.channel_id.0),
+        node: channel.counterparty_node_id.to_string(),
+        usable: channel.is_usable,
+        announced: channel.is_announced,
+        has_terms: channel.counterparty_forwarding_info_cltv_expiry_delta.is_some(),
+        feerate_sat_per_kw: channel.feerate_sat_per_1000_weight,
+        reserve_sat: channel.unspendable_punishment_reserve.unwrap_or_default(),
+        sendable_msat: channel.outbound_capacity_msat,
+    });
+    shown.collect()
+}
+
+pub(crate) fn balance(node: &Node) -> Balance {
+    let balances = node.list_balances();
+    let sweeping = balances.pending_balances_from_channel_closures.iter();
+    Balance {
+        onchain: balances.total_onchain_balance_sats,
+        spendable: balances.spendable_onchain_balance_sats,
+        in_channels: balances.total_lightning_balance_sats,
+        sweeping: sweeping
+            .map(|sweep| match sweep {
+                PendingSweepBalance::PendingBroadcast { amount_satoshis, .. }
+                | PendingSweepBalance::BroadcastAwaitingConfirmation { amount_satoshis, .. }
+                | PendingSweepBalance::AwaitingThresholdConfirmations { amount_satoshis, .. } => *amount_satoshis,
+            })
+            .sum(),
+    }
+}
+
+pub(crate) fn payments(node: &Node) -> Vec<Payment> {
+    node.list_payments().iter().filter_map(payment).collect()
+}
+
+/// None for a payment on chain.
+fn payment(details: &PaymentDetails) -> Option<Payment> {
+    let (PaymentKind::Bolt11 { hash, preimage, .. } | PaymentKind::Spontaneous { hash, preimage }) = &details.kind
+    else {
+        return None;
+    };
+    Some(Payment {
+        hash: hex(&hash.0),
+        preimage: preimage.map(|preimage| hex(&preimage.0)),
+        amount_msat: details.amount_msat.unwrap_or_default(),
+        fee_msat: details.fee_paid_msat.unwrap_or_default(),
+        inbound: details.direction == PaymentDirection::Inbound,
+        state: match details.status {
+            PaymentStatus::Pending => State::Pending,
+            PaymentStatus::Succeeded => State::Succeeded,
+            PaymentStatus::Failed => State::Failed,
+        },
+    })
+}
