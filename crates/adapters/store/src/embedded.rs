@@ -36,6 +36,7 @@ mod shared;
 /// A store in a folder of its own.
 pub struct EmbeddedStore {
     shared: Arc<Shared>,
+    path: PathBuf,
     reader: Mutex<Database>,
     writer: Option<JoinHandle<()>>,
     // Released last: until then no other process may come.
@@ -55,6 +56,13 @@ pub struct Options {
 #[derive(Clone)]
 pub struct Watch {
     shared: Arc<Shared>,
+}
+
+/// Copies a store while it is in use. Can be cloned, and used on any thread.
+#[derive(Clone)]
+pub struct Copier {
+    shared: Arc<Shared>,
+    path: PathBuf,
 }
 
 /// While it lives the writer takes no further batches, unless the store is about to be closed.
@@ -112,6 +120,7 @@ impl EmbeddedStore {
         let writer = Some(started.map_err(|error| io_error(&place.path, &error))?);
         Ok(Self {
             shared,
+            path: place.path,
             reader,
             writer,
             _lock: lock,
@@ -122,6 +131,14 @@ impl EmbeddedStore {
     pub fn watch(&self) -> Watch {
         Watch {
             shared: Arc::clone(&self.shared),
+        }
+    }
+
+    /// A handle to copy the store with.
+    pub fn copier(&self) -> Copier {
+        Copier {
+            shared: Arc::clone(&self.shared),
+            path: self.path.clone(),
         }
     }
 
@@ -197,6 +214,31 @@ impl Drop for EmbeddedStore {
     }
 }
 
+impl Copier {
+    /// Copies the store as it is at one moment, all that was durable before included, into a folder that has none. The writer goes on
+    /// meanwhile. Returns the last batch of the copy, which is durable then.
+    ///
+    /// # Errors
+    /// [`OpenError::Exists`] when there is a store already; [`OpenError`] when one of the two files cannot be used, or is not whole.
+    pub fn copy(&self, to: &Path) -> Result<Lsn, OpenError> {
+        std::fs::create_dir_all(to).map_err(|error| io_error(to, &error))?;
+        let path = to.join(FILE_NAME);
+        if path.exists() {
+            return Err(OpenError::Exists(to.to_owned()));
+        }
+        let mut last = Lsn::NONE;
+        make_whole(to, &path, |unfinished| {
+            // A log that must begin anew would have the writer wait for us.
+            let _reading = self.shared.keep_log();
+            Database::open_again(&Place::on_system(self.path.clone()))?.copy_to(unfinished)?;
+            let copy = Database::open_copy(&Place::on_system(unfinished.to_owned()))?;
+            last = copy.journal()?.last().map_or(Lsn::NONE, |(lsn, _)| *lsn);
+            Ok(())
+        })?;
+        Ok(last)
+    }
+}
+
 impl Watch {
     /// Waits until batch `lsn` is durable or `timeout` is over, and returns what is durable then.
     ///
@@ -231,8 +273,14 @@ fn settle(path: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-// The file gets its name only when it is whole and synced.
 fn create_whole(folder: &Path, path: &Path) -> Result<(), OpenError> {
+    make_whole(folder, path, |unfinished| {
+        Database::create(&Place::on_system(unfinished.to_owned())).map(drop)
+    })
+}
+
+// The file gets its name only when it is whole and synced.
+fn make_whole(folder: &Path, path: &Path, make: impl FnOnce(&Path) -> Result<(), OpenError>) -> Result<(), OpenError> {
     let unfinished = folder.join("unfinished.sqlite");
     for left_over in ["unfinished.sqlite", "unfinished.sqlite-wal", "unfinished.sqlite-shm"] {
         let left_over = folder.join(left_over);
@@ -240,7 +288,7 @@ fn create_whole(folder: &Path, path: &Path) -> Result<(), OpenError> {
             std::fs::remove_file(&left_over).map_err(|error| io_error(&left_over, &error))?;
         }
     }
-    drop(Database::create(&Place::on_system(unfinished.clone()))?);
+    make(&unfinished)?;
     let sync = |path: &Path| std::fs::File::open(path).and_then(|file| file.sync_all());
     sync(&unfinished).map_err(|error| io_error(&unfinished, &error))?;
     std::fs::rename(&unfinished, path).map_err(|error| io_error(path, &error))?;
@@ -304,7 +352,7 @@ fn run_keeper(shared: &Shared, keeper: &Database, woken: Receiver<()>) {
         let moved = if ended {
             keeper.checkpoint(Checkpoint::Truncate)
         } else {
-            move_log(keeper)
+            move_log(shared, keeper)
         };
         if let Err(error) = moved {
             return shared.fail(error::store_failed(&error));
@@ -314,13 +362,14 @@ fn run_keeper(shared: &Shared, keeper: &Database, woken: Receiver<()>) {
 
 // Commits that come meanwhile keep the log from beginning anew; when it has outgrown its bound the writer must wait for that, but only
 // for what has come since.
-fn move_log(keeper: &Database) -> rusqlite::Result<i64> {
+fn move_log(shared: &Shared, keeper: &Database) -> rusqlite::Result<i64> {
     let frames = keeper.checkpoint(Checkpoint::Passive)?;
-    if frames > LOG_FRAMES_MAX {
-        keeper.checkpoint(Checkpoint::Restart)
-    } else {
-        Ok(frames)
+    if frames <= LOG_FRAMES_MAX {
+        return Ok(frames);
     }
+    // Not while somebody copies: SQLite would make the writer wait until the copy is finished.
+    let restarted = shared.if_log_is_free(|| keeper.checkpoint(Checkpoint::Restart));
+    restarted.unwrap_or(Ok(frames))
 }
 
 struct FailOnPanic<'a>(&'a Shared);

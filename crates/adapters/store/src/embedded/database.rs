@@ -114,6 +114,35 @@ impl Database {
         Ok(database)
     }
 
+    /// Opens a fresh copy, and gives it a log as every store has.
+    pub(super) fn open_copy(place: &Place) -> Result<Self, OpenError> {
+        let database = Self::open_again(place)?;
+        let failed = |error| open_error(&place.path, &error);
+        let mode = database
+            .connection
+            .pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get::<_, String>(0))
+            .map_err(failed)?;
+        if mode != "wal" {
+            let detail = format!("it takes no log: its journal mode stays {mode}");
+            return Err(OpenError::Io {
+                path: place.path.clone(),
+                detail,
+            });
+        }
+        database.checkpoint(Checkpoint::Truncate).map_err(failed)?;
+        Ok(database)
+    }
+
+    /// Writes all that one transaction sees to a new file, which is not synced yet.
+    pub(super) fn copy_to(&self, path: &Path) -> Result<(), OpenError> {
+        let text = path.to_str().ok_or_else(|| OpenError::Io {
+            path: path.to_owned(),
+            detail: "SQLite takes names in UTF-8 only".to_owned(),
+        })?;
+        let copied = self.connection.execute("VACUUM INTO ?1", [text]);
+        copied.map(drop).map_err(|error| open_error(path, &error))
+    }
+
     fn connect_checked(place: &Place, flags: OpenFlags) -> Result<Self, OpenError> {
         let failed = |error| open_error(&place.path, &error);
         let database = Self::connect(place, flags).map_err(failed)?;

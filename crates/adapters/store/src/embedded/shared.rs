@@ -26,6 +26,17 @@ pub(super) struct Shared {
     overlay: Mutex<Overlay>,
     limits: Limits,
     on_durable: Option<OnDurable>,
+    /// How many copies are being made. Held while SQLite's log is made to begin anew.
+    copies: Mutex<usize>,
+}
+
+/// While it lives SQLite's log is not made to begin anew.
+pub(super) struct LogKept<'a>(&'a Shared);
+
+impl Drop for LogKept<'_> {
+    fn drop(&mut self) {
+        *self.0.lock_copies() -= 1;
+    }
 }
 
 /// What a store holds in memory at most, and how it spreads its work.
@@ -104,7 +115,24 @@ impl Shared {
             overlay: Mutex::new(overlay),
             limits,
             on_durable,
+            copies: Mutex::new(0),
         }
+    }
+
+    /// Keeps the log as it is until the guard is dropped: for whoever reads for long.
+    pub(super) fn keep_log(&self) -> LogKept<'_> {
+        *self.lock_copies() += 1;
+        LogKept(self)
+    }
+
+    /// Does what has the log begin anew, unless somebody keeps it. Whoever wants to keep it waits meanwhile.
+    pub(super) fn if_log_is_free<T>(&self, restart: impl FnOnce() -> T) -> Option<T> {
+        let copies = self.lock_copies();
+        (*copies == 0).then(restart)
+    }
+
+    fn lock_copies(&self) -> MutexGuard<'_, usize> {
+        self.copies.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn append(&self, batch: Batch) -> Result<Lsn, StoreFailed> {

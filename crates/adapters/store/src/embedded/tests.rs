@@ -162,6 +162,74 @@ fn a_store_that_was_closed_in_good_order_has_an_empty_log() {
 }
 
 #[test]
+fn a_copy_made_while_batches_are_written_is_the_store_at_one_moment() {
+    let (folder, copies) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let options = Options {
+        limits: LIMITS,
+        on_durable: None,
+    };
+    let mut store = EmbeddedStore::create(folder.path(), options).unwrap();
+    let copier = store.copier();
+    let mut batches = 0;
+    let mut write = |store: &mut EmbeddedStore, count: u64| {
+        (0..count).for_each(|_| {
+            batches += 1;
+            store.append(history_batch(batches)).unwrap();
+        });
+        Lsn(batches)
+    };
+    let first = write(&mut store, 500);
+    store.watch().wait_for(first, Duration::from_secs(30)).unwrap();
+    let mut made = Vec::new();
+    std::thread::scope(|threads| {
+        let copying = threads.spawn(|| {
+            let copy = |number: u32| {
+                let to = copies.path().join(number.to_string());
+                (copier.copy(&to).unwrap(), to)
+            };
+            (0..5).map(copy).collect::<Vec<_>>()
+        });
+        while !copying.is_finished() {
+            let last = write(&mut store, 20);
+            store.watch().wait_for(last, Duration::from_secs(30)).unwrap();
+        }
+        made = copying.join().unwrap();
+    });
+    for (last, to) in made {
+        assert!(last >= first, "what was durable before is in the copy");
+        let copy = EmbeddedStore::open(&to, Options::default()).unwrap();
+        assert_eq!(copy.durable(), last);
+        let mut expected = crate::memory::MemoryStore::new();
+        (1..=last.0).for_each(|number| assert_eq!(expected.append(history_batch(number)), Ok(Lsn(number))));
+        for space in quittance_journal::Space::ALL {
+            let range = KeyRange::space(space);
+            assert_eq!(copy.read(&range).unwrap(), expected.read(&range).unwrap(), "{space:?}");
+        }
+        drop(copy);
+        assert_eq!(
+            Inspection::open(&to).unwrap().verify().unwrap().faults,
+            Vec::<String>::new()
+        );
+        assert_eq!(
+            copier.copy(&to),
+            Err(OpenError::Exists(to)),
+            "a copy is never overwritten"
+        );
+    }
+}
+
+#[test]
+fn the_log_does_not_begin_anew_under_a_copy() {
+    let shared = Shared::new(Vec::new(), Limits::default(), None);
+    assert_eq!(shared.if_log_is_free(|| 1), Some(1));
+    let (one, other) = (shared.keep_log(), shared.keep_log());
+    drop(one);
+    assert_eq!(shared.if_log_is_free(|| 1), None);
+    drop(other);
+    assert_eq!(shared.if_log_is_free(|| 1), Some(1));
+}
+
+#[test]
 fn a_second_process_is_kept_out_and_told_by_whom() {
     let folder = TempDir::new().unwrap();
     let first = EmbeddedStore::create(folder.path(), Options::default()).unwrap();
