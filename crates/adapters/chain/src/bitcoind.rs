@@ -73,6 +73,16 @@ const CONSERVATIVE_BELOW: u16 = 12;
 const KVB_PER_KW: u64 = 4;
 
 impl BitcoindConfig {
+    /// A bitcoind at `url`, by user and password.
+    pub fn with_password(network: Network, url: String, user: String, password: String) -> Self {
+        Self {
+            url,
+            authentication: Authentication::UserPassword { user, password },
+            network,
+            timeout: TIMEOUT,
+        }
+    }
+
     /// A bitcoind on this machine, on its network's own port, with the cookie file where Bitcoin Core puts it on Linux.
     pub fn local(network: Network) -> Self {
         let (port, folder) = match network {

@@ -48,3 +48,21 @@ pub enum ChainError {
     #[error("the answer to {method} is not that of a bitcoind: {what}")]
     Garbage { method: &'static str, what: String },
 }
+
+impl ChainError {
+    /// Whether the same question may be answered later with nothing changed here. What is no such error needs somebody to change the
+    /// configuration, or a bitcoind that has what this one has not.
+    pub const fn may_pass(&self) -> bool {
+        match self {
+            Self::Unreachable { .. }
+            | Self::Starting(_)
+            | Self::Unauthorised { .. }
+            | Self::Cookie { .. }
+            | Self::Synchronising { .. }
+            | Self::Behind { .. }
+            | Self::Refused { .. }
+            | Self::Garbage { .. } => true,
+            Self::WrongNetwork { .. } | Self::NoCommonBlock(_) | Self::Pruned(_) => false,
+        }
+    }
+}

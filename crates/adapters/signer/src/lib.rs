@@ -16,6 +16,9 @@
 
 mod enforce;
 mod node_key;
+mod spoken;
+
+pub use spoken::who_signed;
 
 use bitcoin::hashes::{Hash, HashEngine, Hmac, HmacEngine, sha256};
 use quittance_channel::opening::NewChannelKeys;

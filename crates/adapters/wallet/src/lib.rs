@@ -71,6 +71,6 @@ pub use error::WalletError;
 pub use fee_coins::FundedClaim;
 pub use reserve::ReservePolicy;
 pub use seed::{BadWords, NoEntropy, Seed, WordCount};
-pub use seed_file::{SeedError, StoredSeed};
+pub use seed_file::{SeedError, SeedFacts, StoredSeed};
 pub use spending::SendAmount;
 pub use wallet::{Balance, NewBlock, Wallet, WalletTransaction};

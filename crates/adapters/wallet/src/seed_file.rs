@@ -17,7 +17,7 @@ use quittance_records::{Record, record, tagged};
 use zeroize::Zeroizing;
 
 use crate::envelope::{self, FileError, Kind};
-use crate::seed::{NoEntropy, Seed};
+use crate::seed::{NoEntropy, Seed, WordCount};
 
 /// The seed could not be had.
 #[derive(Debug, thiserror::Error)]
@@ -51,11 +51,55 @@ pub struct StoredSeed {
     pub birthday: Tip,
 }
 
+/// What a seed's file says without its passphrase.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SeedFacts {
+    /// The network that it is for.
+    pub network: Network,
+    /// The block before the first one that matters.
+    pub birthday: Tip,
+    /// Whether a passphrase is needed.
+    pub is_encrypted: bool,
+}
+
+impl SeedFacts {
+    /// Reads what is no secret in the file at `path`.
+    pub fn read(path: &Path) -> Result<Self, SeedError> {
+        let payload = |network| envelope::read(path, Kind::Seed, network).map(|found| (network, found));
+        let read = match payload(Network::Bitcoin) {
+            Err(FileError::OtherNetwork { found, .. }) => payload(found),
+            read => read,
+        };
+        let (network, payload) = read?;
+        let payload = Zeroizing::new(payload.ok_or_else(|| SeedError::Missing(path.to_owned()))?);
+        let content = Content::from_bytes(&payload).map_err(|error| {
+            SeedError::File(FileError::Damaged {
+                path: path.to_owned(),
+                what: error.to_string(),
+            })
+        })?;
+        Ok(Self {
+            network,
+            birthday: content.birthday(),
+            is_encrypted: matches!(content.secret, Secret::Sealed { .. }),
+        })
+    }
+}
+
 /// What is in the file.
 struct Content {
     birthday_height: u32,
     birthday_hash: [u8; 32],
     secret: Secret,
+}
+
+impl Content {
+    fn birthday(&self) -> Tip {
+        Tip {
+            height: BlockHeight(self.birthday_height),
+            hash: BlockHash::from_byte_array(self.birthday_hash),
+        }
+    }
 }
 
 enum Secret {
@@ -86,6 +130,12 @@ const MEMORY_KIB_MAX: u32 = 1024 * 1024;
 const PASSES_MAX: u32 = 32;
 
 impl StoredSeed {
+    /// A new seed of 24 words, whose wallet begins behind this block. It is not stored yet.
+    pub fn generate(birthday: Tip) -> Result<Self, NoEntropy> {
+        let seed = Seed::generate(WordCount::TwentyFour)?;
+        Ok(Self { seed, birthday })
+    }
+
     /// Writes the seed where none is yet. When this returns, it is durable.
     pub fn create(&self, path: &Path, network: Network, passphrase: Option<&str>) -> Result<(), SeedError> {
         let secret = match passphrase {
@@ -114,10 +164,7 @@ impl StoredSeed {
             })
         };
         let content = Content::from_bytes(&payload).map_err(|error| damaged(error.to_string()))?;
-        let birthday = Tip {
-            height: BlockHeight(content.birthday_height),
-            hash: BlockHash::from_byte_array(content.birthday_hash),
-        };
+        let birthday = content.birthday();
         let entropy = match (content.secret, passphrase) {
             (Secret::Open { entropy }, _) => Zeroizing::new(entropy),
             (Secret::Sealed { .. }, None) => return Err(SeedError::PassphraseNeeded),
@@ -144,15 +191,6 @@ impl StoredSeed {
         };
         let seed = Seed::from_entropy(entropy).ok_or_else(|| damaged("its entropy has a wrong length".to_owned()))?;
         Ok(Self { seed, birthday })
-    }
-
-    /// Whether the seed at `path` needs a passphrase.
-    pub fn is_encrypted(path: &Path, network: Network) -> Result<bool, SeedError> {
-        match Self::open(path, network, None) {
-            Ok(_) => Ok(false),
-            Err(SeedError::PassphraseNeeded) => Ok(true),
-            Err(error) => Err(error),
-        }
     }
 
     fn sealed(&self, network: Network, passphrase: &str) -> Result<Secret, SeedError> {

@@ -39,7 +39,7 @@ fn an_encrypted_seed_opens_with_its_passphrase_alone() {
         !bytes.windows(4).any(|window| window == &entropy[..4]),
         "the entropy is not in the file"
     );
-    assert!(StoredSeed::is_encrypted(&path, Network::Regtest).unwrap());
+    assert!(SeedFacts::read(&path).unwrap().is_encrypted);
 
     let opened = StoredSeed::open(&path, Network::Regtest, Some("correct horse")).unwrap();
     assert_eq!(
@@ -55,7 +55,7 @@ fn an_encrypted_seed_opens_with_its_passphrase_alone() {
 #[test]
 fn an_open_seed_needs_no_passphrase() {
     let (_folder, path) = created(None);
-    assert!(!StoredSeed::is_encrypted(&path, Network::Regtest).unwrap());
+    assert!(!SeedFacts::read(&path).unwrap().is_encrypted);
     assert_eq!(
         *StoredSeed::open(&path, Network::Regtest, None).unwrap().seed.words(),
         WORDS
@@ -75,7 +75,7 @@ fn a_seed_is_never_overwritten() {
     let (_folder, path) = created(None);
     let again = stored().create(&path, Network::Regtest, Some("other")).unwrap_err();
     assert!(matches!(again, SeedError::File(FileError::Exists { .. })));
-    assert!(!StoredSeed::is_encrypted(&path, Network::Regtest).unwrap());
+    assert!(!SeedFacts::read(&path).unwrap().is_encrypted);
 }
 
 #[test]
