@@ -357,6 +357,14 @@ impl KeyRange {
         }
     }
 
+    /// The finished payments from this id on.
+    pub const fn finished_payments_from(id: PaymentId) -> Self {
+        Self {
+            first: Key::FinishedPayment(id),
+            last: Self::space(Space::FinishedPayments).last,
+        }
+    }
+
     /// A channel's updates after `after`; all of them after `UpdateId(0)`.
     pub fn updates_after(channel: ChannelId, after: UpdateId) -> Self {
         Self {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use quittance_channel::opening::OpeningPolicy;
 use quittance_channel::{
     Attached, CHECKPOINT_VERSION, Channel, ChannelEffect, Consequence, Context as ChannelContext, Decision,
-    ForceCloseReason, ForwardingPolicy, HtlcSource, Link, Need, Opening, Reaction, UPDATE_VERSION,
+    ForceCloseReason, ForwardingPolicy, HtlcSource, Link, Need, Opening, Reaction, Refusal, UPDATE_VERSION,
 };
 use quittance_journal::{ColdId, EventNumber, Generation, Key, Scope, Step, UpdateId};
 use quittance_monitor::Tip;
@@ -27,6 +27,8 @@ pub const PAYMENT_VERSION: u16 = 1;
 pub(crate) use quittance_channel::COLD_VERSION;
 /// A channel's updates are folded into a checkpoint after so many: a start reads no more than these.
 const UPDATES_PER_CHECKPOINT: u64 = 200;
+/// What keeps a channel from being closed by force after a restore that was declared.
+const UNCONFIRMED: &str = "waiting for its peer to tell its state, since the store was declared to be old";
 
 /// What a node is set up with, and never changes while it runs.
 #[derive(Clone, Debug)]
@@ -256,6 +258,9 @@ impl ChannelManager {
                 },
             },
             Command::ForceClose(id) if !self.channels.contains_key(&id) => Response::UnknownChannel(id),
+            Command::ForceClose(id) if self.awaiting_peers.contains(&id) => {
+                Response::ChannelRefused(id, Refusal::WrongPhase(UNCONFIRMED))
+            }
             Command::ForceClose(id) => {
                 self.force_close(id, ForceCloseReason::Ordered, turn);
                 Response::Done
