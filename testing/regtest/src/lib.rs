@@ -23,6 +23,7 @@ pub mod ledger;
 pub mod mempool;
 pub mod rejection;
 pub mod rpc;
+pub mod served;
 
 pub use chain::{
     BlockPosition, Chain, ChainEvent, MempoolEntry, MineOptions, RelayFeerates, Selection, Spend, Tip, Utxo,
@@ -31,3 +32,4 @@ pub use embedded::{ChainParameters, EmbeddedChain};
 pub use faucet::Faucet;
 pub use mempool::Policy;
 pub use rejection::{PackageRejected, Reason, Rejected};
+pub use served::ServedChain;

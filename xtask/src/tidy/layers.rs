@@ -1,7 +1,7 @@
 //! Who may depend on whom: protocol <- engine <- adapters <- apps.
 //!
 //! Within a layer only upwards, in the order of [`LAYERS`]; adapters never see each other; nothing sees testing but testing
-//! itself and xtask (the binary's demo may use the regtest chain). Dependencies for tests count like any other.
+//! itself and xtask (the binary's demo and the library's example may use the regtest chain). Dependencies for tests count like any other.
 //! The pure layers take nothing from outside but [`PURE_DEPENDENCIES`], and each crate from outside has its reason in [`REASONS`].
 
 use serde_json::Value;
@@ -167,6 +167,11 @@ fn objection(folder: &str, from: &Place, dependency: &Dependency) -> Option<Stri
     };
     match place(target_folder)? {
         Place::Testing if folder == "crates/apps/quittance" && target_folder == "testing/regtest" => None,
+        Place::Testing
+            if dependency.for_development && folder == "crates/apps/node" && target_folder == "testing/regtest" =>
+        {
+            None
+        }
         Place::Testing | Place::Xtask => Some(format!("depends on {name}: nothing but testing sees testing")),
         Place::Layer { layer: target, .. } if target > *layer => {
             Some(format!("depends on {name}, which is in a layer above it"))
@@ -271,6 +276,23 @@ mod tests {
         let refused = ["depends on quittance-regtest: nothing but testing sees testing"];
         assert_eq!(edge("crates/engine/monitor", "testing/regtest"), refused);
         assert_eq!(edge("crates/apps/node", "testing/regtest"), refused);
+    }
+
+    #[test]
+    fn the_library_s_example_may_have_a_chain_to_stand_on() {
+        let for_example = |folder: &str| {
+            let dependency = Dependency {
+                name: "quittance-regtest".to_owned(),
+                folder: Some("testing/regtest".to_owned()),
+                for_development: true,
+            };
+            depending(folder, dependency)
+        };
+        assert_eq!(for_example("crates/apps/node"), [""; 0]);
+        assert_eq!(
+            for_example("crates/apps/api"),
+            ["depends on quittance-regtest: nothing but testing sees testing"]
+        );
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use bitcoin::Network;
 use quittance_monitor::Tip;
 use quittance_primitives::BlockHeight;
-use quittance_wallet::{FileError, ReservePolicy, Seed, SeedError, StoredSeed, Wallet, WalletError};
+use quittance_wallet::{FileError, ReservePolicy, Seed, SeedError, SeedFacts, StoredSeed, Wallet, WalletError};
 use tempfile::TempDir;
 
 const WORDS: &str = "legal winner thank year wave sausage worth useful legal winner thank yellow";
@@ -39,7 +39,12 @@ fn an_encrypted_seed_opens_with_its_passphrase_alone() {
         !bytes.windows(4).any(|window| window == &entropy[..4]),
         "the entropy is not in the file"
     );
-    assert!(SeedFacts::read(&path).unwrap().is_encrypted);
+    let facts = SeedFacts {
+        network: Network::Regtest,
+        birthday: stored().birthday,
+        is_encrypted: true,
+    };
+    assert_eq!(SeedFacts::read(&path).unwrap(), facts);
 
     let opened = StoredSeed::open(&path, Network::Regtest, Some("correct horse")).unwrap();
     assert_eq!(

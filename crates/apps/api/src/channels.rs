@@ -127,6 +127,10 @@ pub struct PeerTerms {
 
 /// A channel.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "plain facts, none of which follows from another"
+)]
 pub struct Channel {
     /// Its id.
     #[schema(value_type = String)]
@@ -138,6 +142,8 @@ pub struct Channel {
     pub state: String,
     /// Whether it can be used now.
     pub connected: bool,
+    /// Whether, after a restore, the peer has yet to confirm the channel's state. Until then nothing of it is broadcast.
+    pub awaiting_peer: bool,
     /// The funding output, `txid:index`.
     pub funding: String,
     /// Its place in the chain, once it has one.
@@ -182,6 +188,7 @@ impl From<quittance_node::Channel> for Channel {
             peer: Hex(channel.peer.0),
             state: channel.stage.name().to_owned(),
             connected: channel.is_connected,
+            awaiting_peer: channel.awaits_peer,
             funding: channel.funding.to_string(),
             short_channel_id: channel.short_channel_id.map(|name| name.to_string()),
             capacity_sat: channel.capacity.to_sat(),

@@ -1,6 +1,6 @@
 //! What went wrong, for programs (a code) and for people (a sentence, and what to do next).
 
-use quittance_node::NodeError;
+use quittance_node::{ConnectError, NodeError};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -20,8 +20,12 @@ pub struct Problem {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorCode {
-    /// There is no such path, or not by this method.
+    /// There is no such path.
     NotFound,
+    /// The path has other methods.
+    MethodNotAllowed,
+    /// The body is not said to be JSON.
+    NotJson,
     /// There is no token, or a wrong one.
     Unauthorised,
     /// The token does not allow it.
@@ -58,6 +62,12 @@ pub enum ErrorCode {
     ChainUnavailable,
     /// The node is stopping.
     Stopping,
+    /// The node reads its files.
+    Starting,
+    /// The node's seed is encrypted, and nobody has given its passphrase since the start.
+    Locked,
+    /// The passphrase is wrong.
+    WrongPassphrase,
     /// A fault of ours.
     Internal,
 }
@@ -68,16 +78,18 @@ impl ErrorCode {
         match self {
             Self::BadRequest | Self::BadInvoice => 400,
             Self::Unauthorised => 401,
-            Self::Forbidden => 403,
+            Self::Forbidden | Self::WrongPassphrase => 403,
             Self::NotFound | Self::UnknownChannel | Self::UnknownPayment | Self::NothingHeld => 404,
             Self::PeerNotConnected
             | Self::Refused
             | Self::PaymentConflict
             | Self::NotShown
             | Self::InsufficientFunds => 409,
+            Self::MethodNotAllowed => 405,
             Self::TooLarge => 413,
+            Self::NotJson => 415,
             Self::PeerUnreachable | Self::PeerRefused => 502,
-            Self::Wallet | Self::ChainUnavailable | Self::Stopping => 503,
+            Self::Wallet | Self::ChainUnavailable | Self::Stopping | Self::Starting | Self::Locked => 503,
             Self::Internal => 500,
         }
     }
@@ -109,7 +121,12 @@ impl From<NodeError> for Problem {
                 ErrorCode::Stopping,
                 Some("start the node again, and ask again under the same id"),
             ),
-            NodeError::NoRandomness(_) | NodeError::Record(_) | NodeError::Signature(_) => (ErrorCode::Internal, None),
+            NodeError::NoRandomness(_) | NodeError::Record(_) | NodeError::Signature(_) | NodeError::AddressBook(_) => {
+                (ErrorCode::Internal, None)
+            }
+            NodeError::Connect(ConnectError::Ourselves | ConnectError::NoKey(_) | ConnectError::NoAddress(_)) => {
+                (ErrorCode::BadRequest, Some("write NODE@HOST:PORT, of another node"))
+            }
             NodeError::Connect(_) => (
                 ErrorCode::PeerUnreachable,
                 Some("check the id and the address, and that the peer runs"),
@@ -122,7 +139,9 @@ impl From<NodeError> for Problem {
             NodeError::ChannelRefused(..)
             | NodeError::OpenRefused(_)
             | NodeError::NothingIntercepted(..)
-            | NodeError::ForwardRefused(_) => (ErrorCode::Refused, None),
+            | NodeError::ForwardRefused(_)
+            | NodeError::Copy(_)
+            | NodeError::Wallet(quittance_node::WalletError::Refused(_)) => (ErrorCode::Refused, None),
             NodeError::RefusedByPeer(_) | NodeError::OpeningCutOff | NodeError::OpenTimedOut(_) => {
                 (ErrorCode::PeerRefused, None)
             }

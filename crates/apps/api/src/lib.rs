@@ -20,7 +20,10 @@ pub use channels::{
 pub use error::{ErrorCode, Problem};
 pub use events::{Event, EventKind, Handled};
 pub use hex_text::{Hex, NotHex};
-pub use node::{Balance, Done, Health, Info, NewAddress, OnchainSent, Scope, SendOnchain};
+pub use node::{
+    Backup, BackupMade, Balance, Bump, Check, Checked, Done, Health, Info, NewAddress, OnchainSent, Scope, SendOnchain,
+    Sign, Signed, Unlock,
+};
 pub use payments::{
     Abandon, Claim, Claimed, CreateInvoice, Decode, Decoded, DecodedHint, Invoice, Keysend, Pay, Payment, PaymentList,
     PaymentState, Receipt, Refuse, reason,

@@ -102,6 +102,82 @@ pub struct OnchainSent {
     pub txid: String,
 }
 
+/// Replace a payment on chain that waits for a block by one with a higher fee.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Bump {
+    /// At what feerate; by default what confirms within two blocks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub feerate_sat_per_kw: Option<u32>,
+}
+
+/// Sign words with the node's key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Sign {
+    /// The words.
+    pub message: String,
+}
+
+/// Words that are signed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Signed {
+    /// Who signed.
+    #[schema(value_type = String)]
+    pub node: Hex<33>,
+    /// The signature: zbase32, as other nodes make and check it.
+    pub signature: String,
+}
+
+/// Ask who signed words.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Check {
+    /// The words.
+    pub message: String,
+    /// The signature.
+    pub signature: String,
+}
+
+/// Who signed words. Whether it is whom you expect is for you to compare.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Checked {
+    /// The node.
+    #[schema(value_type = String)]
+    pub node: Hex<33>,
+}
+
+/// Copy what a restore needs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Backup {
+    /// A folder that does not exist yet, on the node's machine, as a whole path.
+    pub folder: String,
+}
+
+/// A backup that is whole and on disk.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct BackupMade {
+    /// Where it is.
+    pub folder: String,
+    /// The last batch of the journal that it holds.
+    pub last_batch: u64,
+}
+
+/// Open the node's seed.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Unlock {
+    /// The passphrase that it is encrypted with.
+    pub passphrase: String,
+}
+
+impl std::fmt::Debug for Unlock {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Unlock")
+    }
+}
+
 /// Whether the node is well.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Health {

@@ -172,8 +172,11 @@ pub enum PaymentState {
 /// Payments.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PaymentList {
-    /// Those whose end nobody has confirmed, then others.
+    /// On the first page those without an end; then those that ended, the last one first.
     pub payments: Vec<Payment>,
+    /// Where the next page begins, if there is one: ask for those `before` this event.
+    #[serde(default)]
+    pub next: Option<u64>,
 }
 
 /// Make no further attempt for a payment.

@@ -21,8 +21,9 @@ use quittance_wire::NodeAddress;
 use tokio::sync::{mpsc, watch};
 use tracing::{info, warn};
 
+use crate::address_book::{AddressBook, Addresses};
 use crate::chain::{self, Beginning, Broadcaster, Chain};
-use crate::driver::{Driver, Inlets, PEER_VERSION, Work, entropy, now_ms};
+use crate::driver::{Driver, Inlets, Work, entropy, now_ms};
 use crate::error::{StartError, StopReason};
 use crate::node::{Node, Parts};
 use crate::peers::Sorter;
@@ -285,6 +286,7 @@ impl NodeBuilder {
             work: Work::default(),
         };
         let (feerates, progress) = (driver.feerates.subscribe(), driver.progress.subscribe());
+        let copier = driver.store.copier();
         let inlets = Inlets {
             orders: orders_in,
             peers: peers_in,
@@ -302,7 +304,8 @@ impl NodeBuilder {
         thread.spawn(move || broadcaster.run(broadcasts_in)).map_err(refused)?;
         let watch = chain::follow(chain, beginning.from, self.pace, self.fees, chain_out).map_err(refused)?;
         let addresses = self.listen_all(&network).await?;
-        for (peer, known) in self.peers.into_iter().chain(ground.read.peers) {
+        // What the node is set up with goes before what it was told earlier.
+        for (peer, known) in ground.read.peers.all().into_iter().chain(self.peers) {
             network.keep(peer, known);
         }
         Ok(Node::new(Parts {
@@ -316,6 +319,8 @@ impl NodeBuilder {
             feerates,
             progress,
             stopped,
+            peer_addresses: Arc::new(ground.read.peers),
+            copier,
         }))
     }
 
@@ -365,6 +370,27 @@ impl NodeBuilder {
         Ok(stopped)
     }
 
+    /// Where peers are; rows of an older version are taken over, and let go once the file has what they say.
+    fn address_book(
+        &self,
+        store: &mut EmbeddedStore,
+        gate: &mut Gate<quittance_manager::Effect>,
+    ) -> Result<AddressBook, StartError> {
+        let system = |error: std::io::Error| StartError::System(format!("the file of peers: {error}"));
+        let book = AddressBook::open(&self.folder).map_err(system)?;
+        let rows = peers_in_rows(store)?;
+        if rows.is_empty() {
+            return Ok(book);
+        }
+        let mut step = Step::new();
+        for peer in rows.keys() {
+            step.changes_mut().delete(Key::Peer(*peer));
+        }
+        book.take_over(rows).map_err(system)?;
+        gate.append(step, store)?;
+        Ok(book)
+    }
+
     /// Opens the store and reads the engine back.
     fn read(
         &self,
@@ -408,7 +434,7 @@ impl NodeBuilder {
             warn!(line, "rebuilt from the channels' logs");
         }
         gate.append(restored.step, &mut store)?;
-        let peers = known_peers(&store)?;
+        let peers = self.address_book(&mut store, &mut gate)?;
         let tips = restored.manager.chain_tips();
         let channels = tips.iter().flat_map(|(height, hashes)| {
             hashes.iter().map(|hash| Tip {
@@ -455,7 +481,7 @@ struct Read {
     gate: Gate<quittance_manager::Effect>,
     store: EmbeddedStore,
     signer: Arc<LocalSigner>,
-    peers: Vec<(NodeId, Vec<PeerAddress>)>,
+    peers: AddressBook,
     beginning: Beginning,
     /// The funding transactions of its channels, whole where we made them.
     fundings: BTreeMap<Txid, Option<Transaction>>,
@@ -536,12 +562,15 @@ fn own(
     })
 }
 
-fn known_peers(store: &EmbeddedStore) -> Result<Vec<(NodeId, Vec<PeerAddress>)>, StartError> {
-    let mut peers = Vec::new();
+/// The version of the record format of peers, which older versions wrote to the store.
+const PEER_VERSION: u16 = 1;
+
+fn peers_in_rows(store: &EmbeddedStore) -> Result<Addresses, StartError> {
+    let mut peers = Addresses::new();
     for (key, frame) in store.read(&KeyRange::space(Space::Peers))? {
         let record = decode_record(&key, &frame, PEER_VERSION).map_err(quittance_journal::ReadError::from)?;
         if let Key::Peer(peer) = key {
-            peers.push((peer, decode_addresses(record.body)));
+            peers.insert(peer, decode_addresses(record.body));
         }
     }
     Ok(peers)

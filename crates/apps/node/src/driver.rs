@@ -9,7 +9,7 @@ mod chain;
 mod effects;
 mod inputs;
 
-pub(crate) use inputs::{PEER_VERSION, finished_payment};
+pub(crate) use inputs::finished_payment;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
@@ -21,7 +21,7 @@ use quittance_channel::{ChannelLimits, InlineVerifier};
 use quittance_journal::{EventNumber, Gate, Generation, Lsn, Step, Store, StoreFailed};
 use quittance_manager::{ChannelManager, Command, Context, Effect, Input, NewChannel, RequestId, Response};
 use quittance_monitor::FeeEstimates;
-use quittance_net::{Network, Outbox, PeerAddress};
+use quittance_net::{Network, Outbox};
 use quittance_payments::DirectRouter;
 use quittance_primitives::{ChannelId, NodeId};
 use quittance_signer::LocalSigner;
@@ -64,12 +64,8 @@ pub(crate) enum Order {
     },
     /// A question.
     Look(Look),
-    /// Where a peer is: it will be called again after a restart.
-    Remember(NodeId, Vec<PeerAddress>),
     /// A transaction of the wallet's, to be broadcast.
     Broadcast(Box<bitcoin::Transaction>),
-    /// A peer is not called any more.
-    Forget(NodeId),
     /// Stop in good order.
     Stop,
 }
@@ -83,9 +79,7 @@ impl std::fmt::Debug for Order {
             Self::Handled(..) => "a confirmation",
             Self::Subscribe { .. } => "a subscription",
             Self::Look(_) => "a question",
-            Self::Remember(..) => "a peer to remember",
             Self::Broadcast(_) => "a transaction",
-            Self::Forget(_) => "a peer to forget",
             Self::Stop => "the end",
         })
     }

@@ -76,6 +76,10 @@ pub enum NodeError {
     Chain(String),
     #[error("a record cannot be read: {0}")]
     Record(String),
+    #[error("the connection is as you wish, but the file of peers cannot be written: {0}")]
+    AddressBook(String),
+    #[error("the store cannot be copied: {0}")]
+    Copy(String),
 }
 
 /// Why a node does not start. Nothing was written and nothing has left.
@@ -122,6 +126,13 @@ pub enum StartError {
     /// The system has no thread or no randomness to give.
     #[error("the system refuses: {0}")]
     System(String),
+}
+
+impl StartError {
+    /// Whether the same start may succeed later, with nothing changed but the chain source: one that does not answer, or is not ready.
+    pub const fn may_pass(&self) -> bool {
+        matches!(self, Self::Chain(error) if error.may_pass())
+    }
 }
 
 /// Why a node has stopped.

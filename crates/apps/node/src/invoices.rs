@@ -28,6 +28,17 @@ pub struct InvoiceRequest {
     pub hold: Option<PaymentHash>,
 }
 
+impl InvoiceRequest {
+    /// An invoice for so much, that can be paid as long as is usual.
+    pub fn of(amount: MilliSatoshi, description: impl Into<String>) -> Self {
+        Self {
+            amount: Some(amount),
+            description: description.into(),
+            ..Self::default()
+        }
+    }
+}
+
 impl Default for InvoiceRequest {
     fn default() -> Self {
         Self {

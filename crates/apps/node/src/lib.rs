@@ -30,6 +30,7 @@
 
 #![forbid(unsafe_code)]
 
+mod address_book;
 mod builder;
 mod chain;
 mod driver;
@@ -37,8 +38,10 @@ mod error;
 mod events;
 mod invoices;
 mod node;
+mod payment_pages;
 mod peers;
 mod policy;
+mod restored;
 mod routes;
 mod stored_wallet;
 mod views;
@@ -50,10 +53,13 @@ pub use error::{NodeError, StartError, StopReason};
 pub use events::EventStream;
 pub use invoices::{InvoiceRequest, PayLimits};
 pub use node::{Node, OpenRequest, Probe};
+pub use payment_pages::PaymentPage;
 pub use policy::PolicyChange;
 pub use quittance_manager::{Event, NumberedEvent};
-pub use quittance_net::{Limits as PeerLimits, PeerAddress, Timing};
+pub use quittance_net::{ConnectError, Limits as PeerLimits, PeerAddress, Timing};
 pub use quittance_payments::{Payment, PaymentStatus};
+pub use quittance_signer::who_signed;
+pub use restored::{declare_restored, node_id};
 pub use routes::{GivenHop, HopAmount, HopExpiry, IncompleteRoute};
 pub use stored_wallet::StoredWallet;
 pub use views::{Channel, ChannelStage, Figures, Info, Latency, Peer, PeerTerms};

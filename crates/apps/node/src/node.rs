@@ -1,10 +1,11 @@
 //! The handle to a node that runs.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bitcoin::{Address, Amount, Network, TxOut};
+use bitcoin::{Address, Amount, Network, TxOut, Txid};
 use quittance_chain::{Feerates, Watch};
 use quittance_channel::{CloseRequest, PaymentFailureReason};
 use quittance_invoice::Invoice;
@@ -16,12 +17,15 @@ use quittance_primitives::{
     ChannelId, FeeratePerKw, HtlcId, MilliSatoshi, NodeId, PaymentHash, PaymentId, PaymentPreimage,
 };
 use quittance_signer::LocalSigner;
+use quittance_store::embedded::Copier;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::address_book::AddressBook;
 use crate::driver::{Order, entropy, finished_payment, now_ms};
 use crate::error::{NodeError, StopReason};
 use crate::events::EventStream;
 use crate::invoices::{self, InvoiceRequest, PayLimits};
+use crate::payment_pages::{PaymentPage, PaymentPages, finished_payments};
 use crate::peers::Sorter;
 use crate::policy::PolicyChange;
 use crate::routes::{self, GivenHop};
@@ -43,6 +47,8 @@ pub(crate) struct Parts {
     pub(crate) feerates: watch::Receiver<Option<Feerates>>,
     pub(crate) progress: watch::Receiver<u64>,
     pub(crate) stopped: watch::Receiver<Option<StopReason>>,
+    pub(crate) peer_addresses: Arc<AddressBook>,
+    pub(crate) copier: Copier,
 }
 
 /// A channel to be opened.
@@ -67,6 +73,18 @@ pub struct Probe {
     pub reached: bool,
     /// How it ended.
     pub status: PaymentStatus,
+}
+
+impl OpenRequest {
+    /// A channel to a peer that is connected, all of it ours, and not announced.
+    pub const fn new(peer: NodeId, capacity: Amount) -> Self {
+        Self {
+            peer,
+            capacity,
+            push: MilliSatoshi(0),
+            announce: false,
+        }
+    }
 }
 
 /// How long a peer may take for an opening.
@@ -115,21 +133,23 @@ impl Node {
     /// Connects to a peer, and keeps the connection from now on.
     ///
     /// # Errors
-    /// [`NodeError::Connect`] when it does not answer now; it is not called again then.
+    /// [`NodeError::Connect`] when it does not answer now; it is not called again then. [`NodeError::AddressBook`] when it is connected and
+    /// cannot be noted down.
     pub async fn connect(&self, peer: NodeId, addresses: Vec<PeerAddress>) -> Result<(), NodeError> {
         self.0.peers.connect(peer, &addresses).await?;
         self.0.peers.keep(peer, addresses.clone());
-        self.order(Order::Remember(peer, addresses)).await
+        self.change_book(move |book| book.note(peer, addresses)).await
     }
 
     /// Ends the connection to a peer, and does not call it again. Whether there was a connection.
     ///
     /// # Errors
-    /// [`NodeError::Stopped`].
+    /// [`NodeError::AddressBook`]: it will be called after the next start.
     pub async fn disconnect(&self, peer: NodeId) -> Result<bool, NodeError> {
         self.0.peers.forget(&peer);
-        self.order(Order::Forget(peer)).await?;
-        Ok(self.0.peers.disconnect(&peer))
+        let was_connected = self.0.peers.disconnect(&peer);
+        self.change_book(move |book| book.forget(&peer)).await?;
+        Ok(was_connected)
     }
 
     /// The peers that are connected.
@@ -373,13 +393,21 @@ impl Node {
         }
     }
 
-    /// The payments whose outcome nobody has confirmed, and those that ended before; at most `limit` of the latter.
+    /// Our payments, the newest first: on the first page those that have no end yet, then those that ended, the last one first, in the order
+    /// of the events that tell of it. A further page begins `before` the event that the last page names.
     ///
     /// # Errors
     /// [`NodeError`].
-    pub async fn payments(&self, limit: usize) -> Result<Vec<Payment>, NodeError> {
-        let found = self.look(move |view| view.payments(limit));
-        found.await?.map_err(|why| NodeError::Record(why.to_string()))
+    pub async fn payments(&self, before: Option<EventNumber>, limit: usize) -> Result<PaymentPage, NodeError> {
+        let mut pages = self
+            .look(move |view| PaymentPages::begin(view.manager.payments(), before, limit))
+            .await?;
+        // A part at a time: old payments are many, and the engine has other things to do.
+        while let Some(from) = pages.to_read() {
+            let part = self.look(move |view| finished_payments(view.store, from)).await?;
+            pages.read(part.map_err(|why| NodeError::Record(why.to_string()))?);
+        }
+        Ok(pages.finish())
     }
 
     /// Claims a payment that is held.
@@ -494,6 +522,39 @@ impl Node {
         Ok(transaction)
     }
 
+    /// Replaces a payment on chain that waits for a block by one with a higher fee, which is on its way then. What it pays stays the same.
+    ///
+    /// # Errors
+    /// [`NodeError`]: it is no such payment of ours, or the feerate is not high enough to replace it.
+    pub async fn bump(&self, txid: Txid, feerate: Option<FeeratePerKw>) -> Result<bitcoin::Transaction, NodeError> {
+        let estimated = self
+            .feerates()
+            .map_or(FALLBACK_FEERATE, |feerates| feerates.estimates.within_2);
+        let feerate = feerate.unwrap_or(estimated);
+        let transaction = self.with_wallet(move |wallet| wallet.bump(&txid, feerate)).await?;
+        self.order(Order::Broadcast(Box::new(transaction.clone()))).await?;
+        Ok(transaction)
+    }
+
+    /// Signs words with the node's key, in the form that [`crate::who_signed`] checks.
+    pub fn sign_words(&self, words: &[u8]) -> String {
+        self.0.signer.sign_words(words)
+    }
+
+    /// Copies the store as it is at one moment into a folder that has none, while the node goes on. Returns the number of the last batch in it.
+    /// What such a copy can do, and what it cannot, is in `docs/BACKUP.md`.
+    ///
+    /// # Errors
+    /// [`NodeError::Copy`].
+    pub async fn copy_store(&self, to: PathBuf) -> Result<u64, NodeError> {
+        let copier = self.0.copier.clone();
+        let copied = tokio::task::spawn_blocking(move || copier.copy(&to));
+        let copied = copied.await.map_err(|_| NodeError::Stopped)?;
+        copied
+            .map(|last| last.0)
+            .map_err(|error| NodeError::Copy(error.to_string()))
+    }
+
     /// What confirms when, once the chain source has said so.
     pub fn feerates(&self) -> Option<Feerates> {
         *self.0.feerates.borrow()
@@ -581,6 +642,16 @@ impl Node {
         };
         self.order(Order::Look(Box::new(look))).await?;
         answered.await.map_err(|_| NodeError::Stopped)
+    }
+
+    async fn change_book(
+        &self,
+        change: impl FnOnce(&AddressBook) -> std::io::Result<()> + Send + 'static,
+    ) -> Result<(), NodeError> {
+        let book = Arc::clone(&self.0.peer_addresses);
+        let changed = tokio::task::spawn_blocking(move || change(&book));
+        let changed = changed.await.map_err(|_| NodeError::Stopped)?;
+        changed.map_err(|error| NodeError::AddressBook(error.to_string()))
     }
 
     async fn with_wallet<T: Send + 'static>(

@@ -69,6 +69,10 @@ impl Wallet for StoredWallet {
             .send(&output.script_pubkey, SendAmount::Exactly(output.value), feerate)?)
     }
 
+    fn bump(&mut self, txid: &Txid, feerate: FeeratePerKw) -> Result<Transaction, WalletError> {
+        Ok(self.wallet.bump(txid, feerate)?)
+    }
+
     fn set_anchor_channels(&mut self, open: u32) {
         self.wallet.set_anchor_channels(open);
     }
@@ -144,11 +148,21 @@ impl Wallet for StoredWallet {
 
 impl From<quittance_wallet::WalletError> for WalletError {
     fn from(error: quittance_wallet::WalletError) -> Self {
+        use quittance_wallet::WalletError as Error;
         match error {
-            quittance_wallet::WalletError::InsufficientFunds { needed, available } => {
-                Self::Insufficient { needed, available }
+            Error::InsufficientFunds { needed, available } => Self::Insufficient { needed, available },
+            Error::Reserved { .. }
+            | Error::Dust(_)
+            | Error::Unknown(_)
+            | Error::Confirmed(_)
+            | Error::FundsChannel(_)
+            | Error::Spent { .. }
+            | Error::FeerateTooLow(_)
+            | Error::OverBudget { .. }
+            | Error::NotBuilt(_) => Self::Refused(error.to_string()),
+            Error::File(_) | Error::OtherSeed { .. } | Error::NotNext { .. } | Error::PromisedTwice { .. } => {
+                Self::Other(error.to_string())
             }
-            other => Self::Other(other.to_string()),
         }
     }
 }

@@ -1,19 +1,14 @@
 //! What a node looks like from outside, as plain values.
 
-use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Duration;
 
 use bitcoin::{Amount, OutPoint};
 use quittance_channel::{Link, Phase, Side};
-use quittance_journal::{EventNumber, Key, KeyRange, Space, Store, decode_record};
-use quittance_manager::{ChannelManager, Event, PAYMENT_VERSION};
+use quittance_journal::{EventNumber, Store};
+use quittance_manager::{ChannelManager, Event};
 use quittance_net::PeerAddress;
-use quittance_payments::Payment;
 use quittance_primitives::{BlockHeight, ChannelId, CltvExpiryDelta, MilliSatoshi, NodeId, ShortChannelId};
-use quittance_records::Record;
-
-use crate::error::StopReason;
 
 /// What questions are answered from.
 pub(crate) struct View<'a> {
@@ -58,6 +53,10 @@ pub struct Peer {
 
 /// A channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "plain facts, none of which follows from another"
+)]
 pub struct Channel {
     /// Its id.
     pub id: ChannelId,
@@ -67,6 +66,8 @@ pub struct Channel {
     pub stage: ChannelStage,
     /// Whether it can be used now: the peer is connected, and both sides know where they stand.
     pub is_connected: bool,
+    /// Whether, after a restore that was declared, the peer has yet to confirm its state. Until then nothing of it is broadcast.
+    pub awaits_peer: bool,
     /// The funding output.
     pub funding: OutPoint,
     /// Its place in the chain, once it has one.
@@ -201,36 +202,6 @@ impl Figures {
     }
 }
 
-impl View<'_> {
-    /// Payments that are not confirmed, and up to `limit` of those that are.
-    pub(crate) fn payments(&self, limit: usize) -> Result<Vec<Payment>, StopReason> {
-        let mut payments: Vec<Payment> = self.manager.payments().cloned().collect();
-        let mut unreadable = None;
-        let finished = KeyRange::space(Space::FinishedPayments);
-        let mut left = limit;
-        let visit = &mut |key: Key, frame: Vec<u8>| {
-            if left == 0 {
-                return ControlFlow::Break(());
-            }
-            left -= 1;
-            let payment = decode_record(&key, &frame, PAYMENT_VERSION)
-                .map_err(|error| error.to_string())
-                .and_then(|record| Payment::from_bytes(record.body).map_err(|fault| format!("{key}: {fault}")));
-            match payment {
-                Ok(payment) => payments.push(payment),
-                Err(why) => {
-                    unreadable = Some(StopReason::Unreadable(why));
-                    return ControlFlow::Break(());
-                }
-            }
-            ControlFlow::Continue(())
-        };
-        let scanned = self.store.scan(&finished, visit);
-        scanned.map_err(|error| StopReason::Unreadable(error.to_string()))?;
-        unreadable.map_or(Ok(payments), Err)
-    }
-}
-
 impl Channel {
     pub(crate) fn of(channel: &quittance_channel::Channel, manager: &ChannelManager) -> Self {
         let (state, facts) = (channel.state(), &channel.state().facts);
@@ -247,6 +218,7 @@ impl Channel {
                 Phase::Abandoned(_) => ChannelStage::Abandoned,
             },
             is_connected: matches!(channel.link(), Link::Up(_)),
+            awaits_peer: manager.awaiting_peers().contains(&facts.channel_id),
             funding: facts.funding,
             short_channel_id: state.funding.map(|funding| funding.short_channel_id),
             capacity: facts.capacity,
@@ -269,13 +241,7 @@ impl Channel {
     }
 }
 
-/// Addresses as they stand in a peer's record: as text, one a line.
-pub(crate) fn encode_addresses(addresses: &[PeerAddress]) -> Vec<u8> {
-    let lines: Vec<String> = addresses.iter().map(ToString::to_string).collect();
-    lines.join("\n").into_bytes()
-}
-
-/// Reads what [`encode_addresses`] wrote. A line that is no address is passed over: a peer that cannot be called can still call us.
+/// Addresses as they stood in a peer's row, before they had a file of their own: as text, one a line.
 pub(crate) fn decode_addresses(body: &[u8]) -> Vec<PeerAddress> {
     let text = String::from_utf8_lossy(body);
     text.lines().filter_map(|line| line.parse().ok()).collect()

@@ -40,6 +40,12 @@ pub trait Wallet: Send + 'static {
     /// [`WalletError`].
     fn send(&mut self, output: &TxOut, feerate: FeeratePerKw) -> Result<Transaction, WalletError>;
 
+    /// Replaces a transaction of [`Self::send`] that waits for a block by a signed one with a higher fee, to be broadcast.
+    ///
+    /// # Errors
+    /// [`WalletError`].
+    fn bump(&mut self, txid: &Txid, feerate: FeeratePerKw) -> Result<Transaction, WalletError>;
+
     /// Says how many channels with anchors there are: each needs a reserve.
     fn set_anchor_channels(&mut self, open: u32);
 
@@ -108,6 +114,9 @@ pub enum WalletError {
         /// What there is.
         available: Amount,
     },
+    /// It does not do what it was asked for, for the reason given. Nothing has changed.
+    #[error("the wallet: {0}")]
+    Refused(String),
     /// Anything else.
     #[error("the wallet: {0}")]
     Other(String),

@@ -225,11 +225,17 @@ Exit status: 0 after `quittance stop` or a signal; 1 when it cannot start; 3 whe
         #[arg(long, default_value_t = 60)]
         wait: u32,
     },
-    /// Payments of ours
+    /// Payments of ours, the newest first
+    #[command(
+        after_help = "Examples:\n  quittance payments\n  quittance payments --limit 20 --before 314      the next page"
+    )]
     Payments {
-        /// How many at most of those whose end is confirmed
+        /// How many at most of those that ended; 1,000 at most
         #[arg(long, default_value_t = 100)]
         limit: u32,
+        /// Those that ended before this event: the next page, as the last one names it
+        #[arg(long, value_name = "EVENT")]
+        before: Option<u64>,
     },
     /// The proof of a payment: to show, or to check with --verify
     #[command(
@@ -268,6 +274,74 @@ Exit status: 0 after `quittance stop` or a signal; 1 when it cannot start; 3 whe
         #[arg(long)]
         feerate: Option<u32>,
     },
+    /// Raise the fee of a payment on chain that waits for a block, or of a closing that both sides agreed on
+    #[command(after_help = "Examples:
+  quittance bump 4f0c… --feerate 5000      replaces the transaction (RBF)
+  quittance bump 5f2c… --feerate 5000      of a channel: another closing, where its peer supports option_simple_close")]
+    Bump {
+        /// The transaction's id, or the channel's
+        id: String,
+        /// In sat per 1000 weight [default, for transactions: what confirms within two blocks]
+        #[arg(long)]
+        feerate: Option<u32>,
+    },
+    /// Copy what a restore needs into a new folder, while the node runs or not
+    #[command(after_help = "Example:
+  quittance backup /mnt/usb/quittance-2031-05-01
+
+The seed's words are needed as well, and are not in it. READ-ME.txt in the backup says how it is restored, what a backup can
+do, and what no backup can.")]
+    Backup {
+        /// A folder that does not exist yet
+        folder: PathBuf,
+    },
+    /// Go on from a backup, or from any older copy of a store; the node must be stopped
+    #[command(after_help = "Examples:
+  quittance restore /mnt/usb/quittance-2031-05-01      into a folder without a store; asks for the words
+  quittance restore --in-place                         the folder's own store came from a snapshot of an older moment
+
+Either declares that the store is old: of each channel nothing is broadcast before its peer has told its state. Never let the
+old node run again.")]
+    Restore {
+        /// The backup
+        #[arg(required_unless_present = "in_place")]
+        backup: Option<PathBuf>,
+        /// Declare that the store in the node's folder is older than the node's last run
+        #[arg(long, conflicts_with = "backup")]
+        in_place: bool,
+        /// The seed's words, in a file, instead of being asked for
+        #[arg(long, value_name = "FILE")]
+        words_file: Option<PathBuf>,
+        /// A passphrase to encrypt the seed with, in the first line of a file [or: QUITTANCE_PASSPHRASE]
+        #[arg(long, value_name = "FILE")]
+        passphrase_file: Option<PathBuf>,
+    },
+    /// Give a locked node the passphrase of its seed
+    #[command(
+        after_help = "Examples:\n  quittance unlock\n  quittance unlock --passphrase-file /run/secrets/quittance"
+    )]
+    Unlock {
+        /// In the first line of a file, instead of being asked for
+        #[arg(long, value_name = "FILE")]
+        passphrase_file: Option<PathBuf>,
+    },
+    /// Sign a message with the node's key
+    #[command(after_help = "Example:\n  quittance sign \"this is my node\"")]
+    Sign {
+        /// The message
+        message: String,
+    },
+    /// Who signed a message; needs no node
+    #[command(after_help = "Example:\n  quittance check \"this is my node\" d9tx… --node 02eec7…")]
+    Check {
+        /// The message
+        message: String,
+        /// Its signature, as `sign` or another node's signmessage gives it
+        signature: String,
+        /// Fail unless it was this node
+        #[arg(long)]
+        node: Option<String>,
+    },
     /// Check the store of a node that is stopped: every page, every batch, every record
     Verify,
     /// Rebuild a stopped node's payments and events from its channels' logs at the next start
@@ -301,7 +375,7 @@ pub(crate) struct RunOptions {
     /// Listen for peers here; can be given several times
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) listen: Vec<SocketAddr>,
-    /// Listen for commands here; loopback only
+    /// Listen for commands here [default: 127.0.0.1:9736]; beyond this machine by TLS only, with the certificate in tls-certificate.pem
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) api: Option<SocketAddr>,
     /// Keep a connection to this peer: NODE@HOST:PORT; can be given several times
@@ -313,6 +387,10 @@ pub(crate) struct RunOptions {
     /// bitcoind's cookie file
     #[arg(long, value_name = "FILE")]
     pub(crate) bitcoind_cookie: Option<PathBuf>,
+    /// The passphrase of the seed, in the first line of a file [or: QUITTANCE_PASSPHRASE]; without one a node with an encrypted seed starts
+    /// locked, until `quittance unlock`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) passphrase_file: Option<PathBuf>,
     /// Events wait for `quittance events --handled`, instead of being handled once they are shown
     #[arg(long)]
     pub(crate) confirm_events: bool,

@@ -1,6 +1,7 @@
 //! The commands that talk to a running node, and those that look at the files of one that is stopped.
 
 mod offline;
+mod safety;
 mod shown;
 
 use std::path::PathBuf;
@@ -29,6 +30,7 @@ pub(crate) fn run(common: &Common, command: &Command) -> Outcome {
         Desk::receive,
         Desk::pay,
         Desk::tell,
+        Desk::keep_safe,
     ];
     let done = groups.into_iter().find_map(|group| group(&desk, command).transpose());
     done.unwrap_or_else(|| Err("this command is run elsewhere".into()))
@@ -72,11 +74,11 @@ impl Desk<'_> {
             }
             Command::Peers => self.show(&self.client()?.get::<api::PeerList>("/v1/peers")?),
             Command::Channels => self.show(&self.client()?.get::<api::ChannelList>("/v1/channels")?),
-            Command::Payments { limit } => self.show(
-                &self
-                    .client()?
-                    .get::<api::PaymentList>(&format!("/v1/payments?limit={limit}"))?,
-            ),
+            Command::Payments { limit, before } => {
+                let before = before.map(|event| format!("&before={event}")).unwrap_or_default();
+                let path = format!("/v1/payments?limit={limit}{before}");
+                self.show(&self.client()?.get::<api::PaymentList>(&path)?)
+            }
             Command::SendOnchain {
                 address,
                 amount_sat,
@@ -89,6 +91,7 @@ impl Desk<'_> {
                 };
                 self.show(&self.client()?.post::<api::OnchainSent>("/v1/onchain", &body)?)
             }
+            Command::Bump { id, feerate } => self.bump(id, *feerate),
             Command::Stop => self.show(&self.client()?.post::<api::Done>("/v1/stop", &Nothing {})?),
             _ => return Ok(None),
         };
@@ -155,6 +158,24 @@ impl Desk<'_> {
             _ => return Ok(None),
         };
         done.map(Some)
+    }
+
+    /// A transaction, or the closing of a channel: both ids look alike.
+    fn bump(&self, id: &str, feerate: Option<u32>) -> Outcome {
+        let client = self.client()?;
+        let list: api::ChannelList = client.get("/v1/channels")?;
+        let channel = list.channels.iter().find(|channel| channel.id.to_string() == id);
+        if channel.is_none() {
+            let body = api::Bump {
+                feerate_sat_per_kw: feerate,
+            };
+            return self.show(&client.post::<api::OnchainSent>(&format!("/v1/onchain/{id}/bump"), &body)?);
+        }
+        let body = api::CloseChannel {
+            how: api::Close::Mutual,
+            feerate_sat_per_kw: Some(feerate.ok_or("of a closing, say the --feerate")?),
+        };
+        self.show(&client.post::<api::Done>(&format!("/v1/channels/{id}/close"), &body)?)
     }
 
     /// Being paid.

@@ -1,6 +1,6 @@
 //! The files beside the store: the seed, the tokens, and where a running node listens. None is readable by anyone else.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -11,6 +11,32 @@ use quittance_api::{Hex, Scope};
 /// Makes the node's folder, for its owner alone.
 pub(crate) fn make_folder(folder: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
+/// One process at a time in a folder. The system lets go of it when its holder dies, however it dies.
+#[must_use = "the folder is free again when this is dropped"]
+#[derive(Debug)]
+pub(crate) struct FolderLock {
+    _file: File,
+}
+
+impl FolderLock {
+    /// Takes a node's folder.
+    pub(crate) fn take(folder: &Path) -> Result<Self, String> {
+        let path = folder.join("in-use");
+        let told = |error: io::Error| format!("{}: {error}", path.display());
+        let mut options = OpenOptions::new();
+        options.create(true).truncate(false).write(true).mode(0o600);
+        let file = options.open(&path).map_err(told)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self { _file: file }),
+            Err(TryLockError::WouldBlock) => Err(format!(
+                "a node runs in {} already\n  next: stop it with `quittance stop`, or name another folder with --dir",
+                folder.display()
+            )),
+            Err(TryLockError::Error(error)) => Err(told(error)),
+        }
+    }
 }
 
 /// Where the seed is.
@@ -62,7 +88,7 @@ pub(crate) fn api(folder: &Path) -> Result<SocketAddr, String> {
 const API: &str = "api-address";
 
 /// Writes a file that nobody else may read, whole or not at all.
-fn write_private(path: &Path, text: &str) -> io::Result<()> {
+pub(crate) fn write_private(path: &Path, text: &str) -> io::Result<()> {
     let unfinished = path.with_extension("unfinished");
     let mut file = OpenOptions::new()
         .write(true)
@@ -79,6 +105,19 @@ fn write_private(path: &Path, text: &str) -> io::Result<()> {
 mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_folder_is_for_one_process_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let held = FolderLock::take(folder.path()).unwrap();
+        let refused = FolderLock::take(folder.path()).unwrap_err();
+        assert!(
+            refused.contains("runs in") && refused.contains("quittance stop"),
+            "{refused}"
+        );
+        drop(held);
+        let _held = FolderLock::take(folder.path()).unwrap();
+    }
 
     #[test]
     fn tokens_are_made_once_differ_and_are_for_their_owner_alone() {

@@ -3,14 +3,17 @@
 #![forbid(unsafe_code)]
 
 mod arguments;
+mod backup;
 mod client;
 mod commands;
 mod demo;
 mod files;
 mod run;
+mod secrets;
 mod server;
 mod settings;
 mod table;
+mod tls;
 
 use std::process::ExitCode;
 

@@ -10,6 +10,7 @@ use quittance_primitives::NodeId;
 use serde::Deserialize;
 
 use crate::arguments::{Common, RunOptions};
+use crate::secrets;
 
 /// What the node is set up with.
 #[derive(Clone, Debug)]
@@ -18,6 +19,8 @@ pub(crate) struct Settings {
     pub(crate) network: Network,
     pub(crate) listen: Vec<SocketAddr>,
     pub(crate) api: SocketAddr,
+    /// By what other names clients call the interface, for its certificate.
+    pub(crate) tls_names: Vec<String>,
     pub(crate) peers: Vec<(NodeId, PeerAddress)>,
     pub(crate) bitcoind: Option<String>,
     pub(crate) bitcoind_cookie: Option<PathBuf>,
@@ -40,6 +43,8 @@ struct File {
     listen: Vec<SocketAddr>,
     api: Option<SocketAddr>,
     #[serde(default)]
+    tls_names: Vec<String>,
+    #[serde(default)]
     peers: Vec<String>,
     /// What the node calls itself where it is announced.
     #[serde(default)]
@@ -52,6 +57,8 @@ struct File {
     #[serde(default)]
     confirm_events: bool,
     log: Option<String>,
+    #[serde(rename = "passphrase-file")]
+    passphrase_in: Option<PathBuf>,
     #[serde(default)]
     bitcoind: BitcoindFile,
 }
@@ -104,16 +111,12 @@ impl Settings {
             .api
             .or(file.api)
             .unwrap_or((Ipv4Addr::LOCALHOST, API_PORT).into());
-        if !api.ip().is_loopback() {
-            return Err(format!(
-                "{api} is not on this machine: commands are listened for on loopback only; put a proxy with TLS in front to reach it from elsewhere"
-            ));
-        }
         let peers = if options.peer.is_empty() {
             file.peers
         } else {
             options.peer.clone()
         };
+        let passphrase = passphrase(options.passphrase_file.clone(), file.passphrase_in)?;
         let user = file.bitcoind.user.or_else(|| environment("QUITTANCE_BITCOIND_USER"));
         let password = file
             .bitcoind
@@ -128,6 +131,7 @@ impl Settings {
                 options.listen.clone()
             },
             api,
+            tls_names: file.tls_names,
             peers: peers.iter().map(|peer| peer_of(peer)).collect::<Result<_, _>>()?,
             bitcoind: options
                 .bitcoind
@@ -150,9 +154,21 @@ impl Settings {
                 .or_else(|| environment("QUITTANCE_LOG"))
                 .or(file.log)
                 .unwrap_or_else(|| "info".to_owned()),
-            passphrase: environment("QUITTANCE_PASSPHRASE"),
+            passphrase,
             hasty: options.hasty,
         })
+    }
+}
+
+/// The seed's passphrase: from the file that is named, first of all by a flag, else from the environment.
+fn passphrase(by_flag: Option<PathBuf>, by_file: Option<PathBuf>) -> Result<Option<String>, String> {
+    let environment = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let path = by_flag
+        .or_else(|| environment("QUITTANCE_PASSPHRASE_FILE").map(PathBuf::from))
+        .or(by_file);
+    match path {
+        Some(path) => secrets::from_file(&path).map(Some),
+        None => Ok(environment("QUITTANCE_PASSPHRASE")),
     }
 }
 

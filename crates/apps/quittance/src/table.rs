@@ -71,6 +71,45 @@ pub(crate) fn grouped(number: u64) -> String {
     text
 }
 
+/// A moment, given in seconds since 1970, as date and time of day.
+pub(crate) fn utc(seconds: u64) -> String {
+    let (mut days, rest) = (seconds / 86_400, seconds % 86_400);
+    let is_leap = |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    let mut year = 1970;
+    // Whoever gives the end of all time gets the last year that fits four digits.
+    while year < 9_999 && days >= 365 + u64::from(is_leap(year)) {
+        days -= 365 + u64::from(is_leap(year));
+        year += 1;
+    }
+    let lengths = [
+        31,
+        28 + u64::from(is_leap(year)),
+        31,
+        30,
+        31,
+        30,
+        31,
+        31,
+        30,
+        31,
+        30,
+        31,
+    ];
+    let mut month = 1;
+    for length in lengths {
+        if days < length || month == 12 {
+            break;
+        }
+        days -= length;
+        month += 1;
+    }
+    let (hour, minute, second) = (rest / 3_600, rest / 60 % 60, rest % 60);
+    format!(
+        "{year}-{month:02}-{:02} {hour:02}:{minute:02}:{second:02} UTC",
+        days + 1
+    )
+}
+
 /// The beginning of an id, enough to tell it from others on a screen.
 pub(crate) fn short(id: impl ToString) -> String {
     let text = id.to_string();
@@ -94,6 +133,21 @@ mod tests {
         let expected = "channel            sat\na            1,234,567\nlonger name          9";
         assert_eq!(table.written("none"), expected);
         assert_eq!(Table::new(&["x"]).written("no channels yet"), "no channels yet");
+    }
+
+    #[test]
+    fn moments_are_dates() {
+        for (seconds, date) in [
+            (0, "1970-01-01 00:00:00 UTC"),
+            (951_782_399, "2000-02-28 23:59:59 UTC"),
+            (951_782_400, "2000-02-29 00:00:00 UTC"),
+            (1_735_689_599, "2024-12-31 23:59:59 UTC"),
+            (1_795_834_497, "2026-11-28 02:54:57 UTC"),
+            (4_107_542_400, "2100-03-01 00:00:00 UTC"),
+        ] {
+            assert_eq!(utc(seconds), date);
+        }
+        assert!(utc(u64::MAX).starts_with("9999-12-"));
     }
 
     #[test]

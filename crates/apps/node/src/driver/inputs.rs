@@ -1,9 +1,9 @@
 //! What callers and peers want, as inputs of the engine.
 
 use quittance_channel::{Attached, Need};
-use quittance_journal::{EventNumber, Key, ReadError, Step, Store, decode_record};
+use quittance_journal::{EventNumber, Key, ReadError, Store, decode_record};
 use quittance_manager::{Command, Input, PAYMENT_VERSION, RequestId, Response};
-use quittance_net::{PeerAddress, Tidings};
+use quittance_net::Tidings;
 use quittance_payments::Payment;
 use quittance_primitives::{ChannelId, NodeId, PaymentId};
 use quittance_records::Record;
@@ -16,10 +16,7 @@ use crate::chain::ToBroadcast;
 use crate::error::{NodeError, StopReason};
 use crate::events::Desk;
 use crate::peers::FromPeer;
-use crate::views::{View, encode_addresses};
-
-/// The version of the record format of peers.
-pub(crate) const PEER_VERSION: u16 = 1;
+use crate::views::View;
 
 impl Driver {
     pub(super) fn order(&mut self, order: Order) -> Result<(), StopReason> {
@@ -72,15 +69,9 @@ impl Driver {
                 self.work.answers.push_back((self.gate.appended(), answer));
                 Ok(())
             }
-            Order::Remember(peer, addresses) => self.remember(peer, &addresses),
             Order::Broadcast(transaction) => {
                 self.broadcast(ToBroadcast::Transaction(transaction, "payment on chain"));
                 Ok(())
-            }
-            Order::Forget(peer) => {
-                let mut step = Step::new();
-                step.changes_mut().delete(Key::Peer(peer));
-                self.append(step)
             }
             // The loop takes it before.
             Order::Stop => Ok(()),
@@ -119,13 +110,6 @@ impl Driver {
         }
         self.work.confirmations.push_back((number, answer));
         self.handle(Input::EventHandled(number))
-    }
-
-    fn remember(&mut self, peer: NodeId, addresses: &[PeerAddress]) -> Result<(), StopReason> {
-        let mut step = Step::new();
-        step.changes_mut()
-            .put(Key::Peer(peer), PEER_VERSION, &encode_addresses(addresses));
-        self.append(step)
     }
 
     pub(super) fn opening_failed(&mut self, temporary: &ChannelId, error: NodeError) {

@@ -4,7 +4,7 @@ use quittance_api as api;
 use serde::Serialize;
 
 use super::{Outcome, json};
-use crate::table::{Table, grouped, short};
+use crate::table::{Table, grouped, short, utc};
 
 /// An answer, for people and for programs.
 pub(super) trait Shown {
@@ -121,7 +121,11 @@ impl Text for api::ChannelList {
             "HTLCs",
         ]);
         for channel in &self.channels {
-            let now = if channel.connected { "usable" } else { "offline" };
+            let now = match (channel.awaiting_peer, channel.connected) {
+                (true, _) => "awaits peer",
+                (false, true) => "usable",
+                (false, false) => "offline",
+            };
             table.row(vec![
                 short(channel.id),
                 short(channel.peer),
@@ -154,7 +158,7 @@ impl Text for api::Decoded {
             ("for", self.description.clone()),
             ("hash", self.payment_hash.to_string()),
             ("network", self.network.clone()),
-            ("expires", format!("{} s after 1970", self.expires_at_s)),
+            ("expires", utc(self.expires_at_s)),
         ];
         rows.extend(
             self.hints
@@ -207,7 +211,32 @@ impl Text for api::PaymentList {
                 preimage.or_else(|| payment.reason.clone()).unwrap_or_default(),
             ]);
         }
-        table.written("there are no payments\n  next: quittance pay INVOICE")
+        let text = table.written("there are no payments\n  next: quittance pay INVOICE");
+        match self.next {
+            Some(next) => format!("{text}\nolder ones: quittance payments --before {next}"),
+            None => text,
+        }
+    }
+}
+
+impl Text for api::Signed {
+    fn text(&self) -> String {
+        self.signature.clone()
+    }
+}
+
+impl Text for api::Checked {
+    fn text(&self) -> String {
+        format!("signed by {}", self.node)
+    }
+}
+
+impl Text for api::BackupMade {
+    fn text(&self) -> String {
+        format!(
+            "backed up to {}, up to batch {}\nThe seed's words are not in it, and are needed to restore it: READ-ME.txt there says how, and what a backup cannot do.",
+            self.folder, self.last_batch
+        )
     }
 }
 

@@ -36,7 +36,7 @@ fn needed(method: &Method, path: &str) -> Scope {
         return Scope::Read;
     }
     match path {
-        "/v1/decode" => Scope::Read,
+        "/v1/decode" | "/v1/check" => Scope::Read,
         "/v1/invoices" | "/v1/held/claim" | "/v1/held/refuse" | "/v1/address" => Scope::Invoice,
         "/v1/payments" | "/v1/keysend" | "/v1/probe" | "/v1/events/handled" => Scope::Pay,
         path if path.starts_with("/v1/payments/") => Scope::Pay,
@@ -94,6 +94,10 @@ mod tests {
             (Method::POST, "/v1/payments/00/abandon", Scope::Pay),
             (Method::POST, "/v1/channels", Scope::Admin),
             (Method::POST, "/v1/onchain", Scope::Admin),
+            (Method::POST, "/v1/check", Scope::Read),
+            (Method::POST, "/v1/sign", Scope::Admin),
+            (Method::POST, "/v1/backup", Scope::Admin),
+            (Method::POST, "/v1/unlock", Scope::Admin),
             (Method::DELETE, "/v1/peers/00", Scope::Admin),
             (Method::POST, "/v1/what/comes/later", Scope::Admin),
         ] {

@@ -1,12 +1,15 @@
 //! One function for each call.
 
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
 use axum::Json;
+use axum::body::Bytes;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
-use axum::extract::{FromRequest, Path, Query, Request, State as Extracted};
-use bitcoin::{Address, Amount, TxOut};
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request, State as Extracted};
+use axum::http::request::Parts;
+use bitcoin::{Address, Amount, TxOut, Txid};
 use quittance_api as api;
 use quittance_api::{ErrorCode, Hex, Problem};
 use quittance_invoice::Invoice;
@@ -18,6 +21,7 @@ use serde::de::DeserializeOwned;
 use utoipa::{IntoParams, OpenApi};
 
 use super::{Refusal, State, figures, forwarding, probing, streams};
+use crate::backup::Draft;
 
 pub(crate) type Answer<T> = Result<Json<T>, Refusal>;
 
@@ -28,18 +32,45 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     type Rejection = Refusal;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
-        match Json::<T>::from_request(request, state).await {
+        let (parts, body) = request.into_parts();
+        let bytes = Bytes::from_request(Request::from_parts(parts.clone(), body), state).await;
+        let bytes = bytes.map_err(|rejection| {
+            let code = match rejection.status().as_u16() {
+                413 => ErrorCode::TooLarge,
+                _ => ErrorCode::BadRequest,
+            };
+            Problem::new(code, rejection.body_text())
+        })?;
+        // A list would be taken as the fields in their order, without a name to any of them.
+        if bytes.trim_ascii_start().starts_with(b"[") {
+            let problem = Problem::new(ErrorCode::BadRequest, "the body must be an object, not a list");
+            return Err(problem.next("/openapi.json has the fields of every request").into());
+        }
+        match Json::<T>::from_request(Request::from_parts(parts, bytes.into()), state).await {
             Ok(Json(body)) => Ok(Self(body)),
             Err(rejection) => Err(unreadable(&rejection)),
         }
     }
 }
 
+/// The part of the path that names something.
+pub(crate) struct Part(pub(super) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Part {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
+        let part = Path::<String>::from_request_parts(parts, state).await;
+        let part = part.map_err(|rejection| Problem::new(ErrorCode::BadRequest, rejection.body_text()))?;
+        Ok(Self(part.0))
+    }
+}
+
 fn unreadable(rejection: &JsonRejection) -> Refusal {
-    let code = if rejection.status().as_u16() == 413 {
-        ErrorCode::TooLarge
-    } else {
-        ErrorCode::BadRequest
+    let code = match rejection.status().as_u16() {
+        413 => ErrorCode::TooLarge,
+        415 => ErrorCode::NotJson,
+        _ => ErrorCode::BadRequest,
     };
     let problem = Problem::new(code, rejection.body_text());
     Refusal(match rejection {
@@ -101,7 +132,7 @@ fn invoice_of(text: &str) -> Result<Invoice, Refusal> {
 #[utoipa::path(get, path = "/health", responses((status = 200, body = api::Health)), security(()))]
 pub(crate) async fn health(Extracted(state): Extracted<State>) -> Answer<api::Health> {
     // The answer waits for the disk as every other one does.
-    state.node.info().await?;
+    state.node()?.info().await?;
     Ok(Json(api::Health {
         status: "ok".to_owned(),
     }))
@@ -116,13 +147,13 @@ pub(crate) async fn document() -> Json<utoipa::openapi::OpenApi> {
 /// The node at a glance.
 #[utoipa::path(get, path = "/v1/info", responses((status = 200, body = api::Info)))]
 pub(crate) async fn info(Extracted(state): Extracted<State>) -> Answer<api::Info> {
-    let info = state.node.info().await?;
+    let info = state.node()?.info().await?;
     Ok(Json(api::Info {
         id: Hex(info.id.0),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        network: state.node.network().to_string(),
+        network: state.node()?.network().to_string(),
         height: info.height.0,
-        addresses: state.node.addresses().iter().map(ToString::to_string).collect(),
+        addresses: state.node()?.addresses().iter().map(ToString::to_string).collect(),
         peers: info.peers as u64,
         channels: info.channels as u64,
         unhandled_events: info.unhandled_events as u64,
@@ -134,7 +165,7 @@ pub(crate) async fn info(Extracted(state): Extracted<State>) -> Answer<api::Info
 /// Coins on chain, and what is in channels.
 #[utoipa::path(get, path = "/v1/balance", responses((status = 200, body = api::Balance)))]
 pub(crate) async fn balance(Extracted(state): Extracted<State>) -> Answer<api::Balance> {
-    let (coins, channels) = (state.node.balance().await?, state.node.channels().await?);
+    let (coins, channels) = (state.node()?.balance().await?, state.node()?.channels().await?);
     Ok(Json(api::Balance {
         confirmed_sat: coins.confirmed.to_sat(),
         unconfirmed_sat: coins.unconfirmed.to_sat(),
@@ -147,15 +178,15 @@ pub(crate) async fn balance(Extracted(state): Extracted<State>) -> Answer<api::B
 /// A fresh address of the wallet.
 #[utoipa::path(post, path = "/v1/address", responses((status = 200, body = api::NewAddress)))]
 pub(crate) async fn address(Extracted(state): Extracted<State>) -> Answer<api::NewAddress> {
-    let address = state.node.address().await?.to_string();
+    let address = state.node()?.address().await?.to_string();
     Ok(Json(api::NewAddress { address }))
 }
 
 /// The peers that are connected.
 #[utoipa::path(get, path = "/v1/peers", responses((status = 200, body = api::PeerList)))]
-pub(crate) async fn peers(Extracted(state): Extracted<State>) -> Json<api::PeerList> {
-    let peers = state.node.peers().into_iter().map(Into::into).collect();
-    Json(api::PeerList { peers })
+pub(crate) async fn peers(Extracted(state): Extracted<State>) -> Answer<api::PeerList> {
+    let peers = state.node()?.peers().into_iter().map(Into::into).collect();
+    Ok(Json(api::PeerList { peers }))
 }
 
 /// Connects to a peer, and keeps the connection.
@@ -167,21 +198,21 @@ pub(crate) async fn connect(
     let address = body.address.parse();
     let address = address
         .map_err(|error: quittance_net::InvalidAddress| Problem::new(ErrorCode::BadRequest, error.to_string()))?;
-    state.node.connect(NodeId(body.id.0), vec![address]).await?;
+    state.node()?.connect(NodeId(body.id.0), vec![address]).await?;
     Ok(Json(api::Done {}))
 }
 
 /// Ends the connection to a peer, and does not call it again.
 #[utoipa::path(delete, path = "/v1/peers/{id}", params(("id" = String, Path)), responses((status = 200, body = api::Done)))]
-pub(crate) async fn disconnect(Extracted(state): Extracted<State>, Path(id): Path<String>) -> Answer<api::Done> {
-    state.node.disconnect(NodeId(bytes(&id, "id")?)).await?;
+pub(crate) async fn disconnect(Extracted(state): Extracted<State>, Part(id): Part) -> Answer<api::Done> {
+    state.node()?.disconnect(NodeId(bytes(&id, "id")?)).await?;
     Ok(Json(api::Done {}))
 }
 
 /// The channels.
 #[utoipa::path(get, path = "/v1/channels", responses((status = 200, body = api::ChannelList)))]
 pub(crate) async fn channels(Extracted(state): Extracted<State>) -> Answer<api::ChannelList> {
-    let channels = state.node.channels().await?.into_iter().map(Into::into).collect();
+    let channels = state.node()?.channels().await?.into_iter().map(Into::into).collect();
     Ok(Json(api::ChannelList { channels }))
 }
 
@@ -201,7 +232,7 @@ pub(crate) async fn open(
         push: MilliSatoshi(body.push_msat),
         announce: body.announce,
     };
-    let id = state.node.open_channel(request).await?;
+    let id = state.node()?.open_channel(request).await?;
     Ok(Json(api::ChannelOpened { id: Hex(id.0) }))
 }
 
@@ -209,15 +240,15 @@ pub(crate) async fn open(
 #[utoipa::path(post, path = "/v1/channels/{id}/close", params(("id" = String, Path)), request_body = api::CloseChannel, responses((status = 200, body = api::Done)))]
 pub(crate) async fn close(
     Extracted(state): Extracted<State>,
-    Path(id): Path<String>,
+    Part(id): Part,
     Body(body): Body<api::CloseChannel>,
 ) -> Answer<api::Done> {
     let channel = ChannelId(bytes(&id, "id")?);
     match body.how {
-        api::Close::Force => state.node.force_close(channel).await?,
+        api::Close::Force => state.node()?.force_close(channel).await?,
         api::Close::Mutual => {
             let feerate = body.feerate_sat_per_kw.map(feerate).transpose()?;
-            state.node.close_channel(channel, feerate).await?;
+            state.node()?.close_channel(channel, feerate).await?;
         }
     }
     Ok(Json(api::Done {}))
@@ -227,11 +258,11 @@ pub(crate) async fn close(
 #[utoipa::path(post, path = "/v1/channels/{id}/feerate", params(("id" = String, Path)), request_body = api::SetFeerate, responses((status = 200, body = api::Done)))]
 pub(crate) async fn set_feerate(
     Extracted(state): Extracted<State>,
-    Path(id): Path<String>,
+    Part(id): Part,
     Body(body): Body<api::SetFeerate>,
 ) -> Answer<api::Done> {
     let feerate = feerate(body.feerate_sat_per_kw)?;
-    state.node.set_feerate(ChannelId(bytes(&id, "id")?), feerate).await?;
+    state.node()?.set_feerate(ChannelId(bytes(&id, "id")?), feerate).await?;
     Ok(Json(api::Done {}))
 }
 
@@ -253,7 +284,7 @@ pub(crate) async fn invoice(
             .map_or(defaults.expiry, |seconds| Duration::from_secs(u64::from(seconds))),
         hold: body.hold_hash.map(|hash| PaymentHash(hash.0)),
     };
-    let invoice = state.node.invoice(request).await?;
+    let invoice = state.node()?.invoice(request).await?;
     Ok(Json(api::Invoice {
         payment_hash: Hex(invoice.terms().payment_hash.0),
         expires_at_s: invoice.terms().expires_at().as_secs(),
@@ -285,10 +316,8 @@ pub(crate) async fn pay(Extracted(state): Extracted<State>, Body(body): Body<api
         ..defaults
     };
     let routes = api::given_routes(&body.routes)?;
-    state
-        .node
-        .pay_invoice_along(id, &invoice, amount, limits, &routes)
-        .await?;
+    let node = state.node()?;
+    node.pay_invoice_along(id, &invoice, amount, limits, &routes).await?;
     ended(&state, id, body.wait_s).await
 }
 
@@ -304,17 +333,17 @@ pub(crate) async fn keysend(
         ..PayLimits::default()
     };
     let (payee, routes) = (NodeId(body.node.0), api::given_routes(&body.routes)?);
-    state.node.keysend_along(id, payee, amount, limits, &routes).await?;
+    state.node()?.keysend_along(id, payee, amount, limits, &routes).await?;
     ended(&state, id, body.wait_s).await
 }
 
 /// How a payment stands, once it has ended or the time is over.
 async fn ended(state: &State, id: PaymentId, wait_s: u32) -> Answer<api::Payment> {
     let patience = Duration::from_secs(u64::from(wait_s.min(WAIT_S_MAX)));
-    if let Ok(ended) = tokio::time::timeout(patience, state.node.outcome(id)).await {
+    if let Ok(ended) = tokio::time::timeout(patience, state.node()?.outcome(id)).await {
         return Ok(Json(ended?.into()));
     }
-    let payment = state.node.payment(id).await?.ok_or(NodeError::UnknownPayment(id))?;
+    let payment = state.node()?.payment(id).await?.ok_or(NodeError::UnknownPayment(id))?;
     Ok(Json(payment.into()))
 }
 
@@ -324,28 +353,33 @@ pub(crate) const WAIT_S_MAX: u32 = 600;
 /// How many payments are wanted.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Limit {
-    /// How many at most of those whose end is confirmed; 100 by default, 1,000 at most.
+pub(crate) struct Page {
+    /// How many at most of those that ended; 100 by default, 1,000 at most.
     limit: Option<u32>,
+    /// Those that ended before this event: what the page before this one gives as `next`.
+    before: Option<u64>,
 }
 
-/// Payments of ours.
-#[utoipa::path(get, path = "/v1/payments", params(Limit), responses((status = 200, body = api::PaymentList)))]
+/// Payments of ours, the newest first.
+#[utoipa::path(get, path = "/v1/payments", params(Page), responses((status = 200, body = api::PaymentList)))]
 pub(crate) async fn payments(
     Extracted(state): Extracted<State>,
-    query: Result<Query<Limit>, QueryRejection>,
+    query: Result<Query<Page>, QueryRejection>,
 ) -> Answer<api::PaymentList> {
     let Query(query) = query.map_err(|error| Problem::new(ErrorCode::BadRequest, error.body_text()))?;
     let limit = query.limit.unwrap_or(100).min(1_000) as usize;
-    let payments = state.node.payments(limit).await?.into_iter().map(Into::into).collect();
-    Ok(Json(api::PaymentList { payments }))
+    let page = state.node()?.payments(query.before.map(EventNumber), limit).await?;
+    Ok(Json(api::PaymentList {
+        payments: page.payments.into_iter().map(Into::into).collect(),
+        next: page.next.map(|event| event.0),
+    }))
 }
 
 /// A payment of ours.
 #[utoipa::path(get, path = "/v1/payments/{id}", params(("id" = String, Path)), responses((status = 200, body = api::Payment)))]
-pub(crate) async fn payment(Extracted(state): Extracted<State>, Path(id): Path<String>) -> Answer<api::Payment> {
+pub(crate) async fn payment(Extracted(state): Extracted<State>, Part(id): Part) -> Answer<api::Payment> {
     let id = PaymentId(bytes(&id, "id")?);
-    let payment = state.node.payment(id).await?.ok_or(NodeError::UnknownPayment(id))?;
+    let payment = state.node()?.payment(id).await?.ok_or(NodeError::UnknownPayment(id))?;
     Ok(Json(payment.into()))
 }
 
@@ -353,20 +387,20 @@ pub(crate) async fn payment(Extracted(state): Extracted<State>, Path(id): Path<S
 #[utoipa::path(post, path = "/v1/payments/{id}/abandon", params(("id" = String, Path)), request_body = api::Abandon, responses((status = 200, body = api::Payment)))]
 pub(crate) async fn abandon(
     Extracted(state): Extracted<State>,
-    Path(id): Path<String>,
+    Part(id): Part,
     Body(api::Abandon {}): Body<api::Abandon>,
 ) -> Answer<api::Payment> {
     let id = PaymentId(bytes(&id, "id")?);
-    state.node.abandon(id).await?;
+    state.node()?.abandon(id).await?;
     ended(&state, id, 0).await
 }
 
 /// The proof of a payment.
 #[utoipa::path(get, path = "/v1/payments/{id}/receipt", params(("id" = String, Path)), responses((status = 200, body = api::Receipt)))]
-pub(crate) async fn receipt(Extracted(state): Extracted<State>, Path(id): Path<String>) -> Answer<api::Receipt> {
+pub(crate) async fn receipt(Extracted(state): Extracted<State>, Part(id): Part) -> Answer<api::Receipt> {
     let id = PaymentId(bytes(&id, "id")?);
     let payment: api::Payment = state
-        .node
+        .node()?
         .payment(id)
         .await?
         .ok_or(NodeError::UnknownPayment(id))?
@@ -390,21 +424,21 @@ pub(crate) async fn receipt(Extracted(state): Extracted<State>, Path(id): Path<S
 /// Claims a payment that is held.
 #[utoipa::path(post, path = "/v1/held/claim", request_body = api::Claim, responses((status = 200, body = api::Claimed)))]
 pub(crate) async fn claim(Extracted(state): Extracted<State>, Body(body): Body<api::Claim>) -> Answer<api::Claimed> {
-    let amount = state.node.claim(PaymentPreimage(body.preimage.0)).await?;
+    let amount = state.node()?.claim(PaymentPreimage(body.preimage.0)).await?;
     Ok(Json(api::Claimed { amount_msat: amount.0 }))
 }
 
 /// Refuses a payment that is held.
 #[utoipa::path(post, path = "/v1/held/refuse", request_body = api::Refuse, responses((status = 200, body = api::Done)))]
 pub(crate) async fn refuse(Extracted(state): Extracted<State>, Body(body): Body<api::Refuse>) -> Answer<api::Done> {
-    state.node.refuse(PaymentHash(body.payment_hash.0)).await?;
+    state.node()?.refuse(PaymentHash(body.payment_hash.0)).await?;
     Ok(Json(api::Done {}))
 }
 
 /// All events up to this one are handled: none of them comes again. Answers when that is durable.
 #[utoipa::path(post, path = "/v1/events/handled", request_body = api::Handled, responses((status = 200, body = api::Done)))]
 pub(crate) async fn handled(Extracted(state): Extracted<State>, Body(body): Body<api::Handled>) -> Answer<api::Done> {
-    state.node.handled(EventNumber(body.number)).await?;
+    state.node()?.handled(EventNumber(body.number)).await?;
     Ok(Json(api::Done {}))
 }
 
@@ -414,11 +448,12 @@ pub(crate) async fn send_onchain(
     Extracted(state): Extracted<State>,
     Body(body): Body<api::SendOnchain>,
 ) -> Answer<api::OnchainSent> {
+    let node = state.node()?;
     let address = Address::from_str(&body.address)
         .map_err(|error| error.to_string())
         .and_then(|address| {
             address
-                .require_network(state.node.network())
+                .require_network(node.network())
                 .map_err(|error| error.to_string())
         })
         .map_err(|error| Problem::new(ErrorCode::BadRequest, format!("address: {error}")))?;
@@ -427,7 +462,7 @@ pub(crate) async fn send_onchain(
         script_pubkey: address.script_pubkey(),
     };
     let feerate = body.feerate_sat_per_kw.map(feerate).transpose()?;
-    let transaction = state.node.send_onchain(output, feerate).await?;
+    let transaction = node.send_onchain(output, feerate).await?;
     Ok(Json(api::OnchainSent {
         txid: transaction.compute_txid().to_string(),
     }))
@@ -435,9 +470,74 @@ pub(crate) async fn send_onchain(
 
 /// Stops the node.
 #[utoipa::path(post, path = "/v1/stop", responses((status = 200, body = api::Done)))]
-pub(crate) async fn stop(Extracted(state): Extracted<State>) -> Json<api::Done> {
-    state.node.stop().await;
-    Json(api::Done {})
+pub(crate) async fn stop(Extracted(state): Extracted<State>) -> Answer<api::Done> {
+    state.stop().await?;
+    Ok(Json(api::Done {}))
+}
+
+/// Opens the seed of a node that is locked. Answers once it is open; the node then starts.
+#[utoipa::path(post, path = "/v1/unlock", request_body = api::Unlock, responses((status = 200, body = api::Done)))]
+pub(crate) async fn unlock(Extracted(state): Extracted<State>, Body(body): Body<api::Unlock>) -> Answer<api::Done> {
+    state.unlock(body.passphrase).await?;
+    Ok(Json(api::Done {}))
+}
+
+/// Replaces a payment on chain that waits for a block by one with a higher fee.
+#[utoipa::path(post, path = "/v1/onchain/{txid}/bump", params(("txid" = String, Path)), request_body = api::Bump, responses((status = 200, body = api::OnchainSent)))]
+pub(crate) async fn bump(
+    Extracted(state): Extracted<State>,
+    Part(txid): Part,
+    Body(body): Body<api::Bump>,
+) -> Answer<api::OnchainSent> {
+    let txid = Txid::from_str(&txid).map_err(|error| Problem::new(ErrorCode::BadRequest, format!("txid: {error}")))?;
+    let feerate = body.feerate_sat_per_kw.map(feerate).transpose()?;
+    let transaction = state.node()?.bump(txid, feerate).await?;
+    Ok(Json(api::OnchainSent {
+        txid: transaction.compute_txid().to_string(),
+    }))
+}
+
+/// Signs words with the node's key.
+#[utoipa::path(post, path = "/v1/sign", request_body = api::Sign, responses((status = 200, body = api::Signed)))]
+pub(crate) async fn sign(Extracted(state): Extracted<State>, Body(body): Body<api::Sign>) -> Answer<api::Signed> {
+    let node = state.node()?;
+    Ok(Json(api::Signed {
+        node: Hex(node.id().0),
+        signature: node.sign_words(body.message.as_bytes()),
+    }))
+}
+
+/// Who signed words.
+#[utoipa::path(post, path = "/v1/check", request_body = api::Check, responses((status = 200, body = api::Checked)))]
+pub(crate) async fn check(Body(body): Body<api::Check>) -> Answer<api::Checked> {
+    let signer = quittance_node::who_signed(body.message.as_bytes(), &body.signature);
+    let signer = signer.ok_or_else(|| Problem::new(ErrorCode::BadRequest, "the signature is none of a node's"))?;
+    Ok(Json(api::Checked { node: Hex(signer.0) }))
+}
+
+/// Copies what a restore needs into a new folder on the node's machine, while the node goes on.
+#[utoipa::path(post, path = "/v1/backup", request_body = api::Backup, responses((status = 200, body = api::BackupMade)))]
+pub(crate) async fn backup(
+    Extracted(state): Extracted<State>,
+    Body(body): Body<api::Backup>,
+) -> Answer<api::BackupMade> {
+    let node = state.node()?;
+    let target = PathBuf::from(&body.folder);
+    if !target.is_absolute() {
+        return Err(Problem::new(ErrorCode::BadRequest, "folder must be a whole path, from / on").into());
+    }
+    let refused = |error: String| Problem::new(ErrorCode::Refused, error);
+    let draft = Draft::begin(&target).map_err(refused)?;
+    let last_batch = node.copy_store(draft.store()).await?;
+    let finished = tokio::task::spawn_blocking(move || draft.finish(&state.folder, last_batch));
+    finished
+        .await
+        .map_err(|_| Problem::new(ErrorCode::Stopping, "the node is stopping"))?
+        .map_err(refused)?;
+    Ok(Json(api::BackupMade {
+        folder: body.folder,
+        last_batch,
+    }))
 }
 
 /// The document of this interface.
@@ -446,13 +546,38 @@ pub(crate) async fn stop(Extracted(state): Extracted<State>) -> Json<api::Done> 
     info(title = "Quittance", description = "Amounts are whole numbers with their unit in the name. Unknown fields are refused. A problem is answered with a status and a Problem."),
     paths(
         health, document, info, balance, address, peers, connect, disconnect, channels, open, close, set_feerate, forwarding::set_policy, invoice, decode,
-        pay, keysend, probing::probe, payments, payment, abandon, receipt, claim, refuse, streams::events, handled, send_onchain, stop, figures::metrics
+        pay, keysend, probing::probe, payments, payment, abandon, receipt, claim, refuse, streams::events, handled, send_onchain, bump,
+        sign, check, backup, unlock, stop, figures::metrics
     ),
     components(schemas(Problem, ErrorCode)),
-    modifiers(&Bearer),
+    modifiers(&Bearer, &Problems),
     security(("token" = []))
 )]
 struct Document;
+
+/// What any call may be answered instead.
+struct Problems;
+
+impl utoipa::Modify for Problems {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
+        let content = ContentBuilder::new()
+            .schema(Some(Ref::from_schema_name("Problem")))
+            .build();
+        let problem = ResponseBuilder::new()
+            .description("Why not, and what to do next")
+            .content("application/json", content)
+            .build();
+        for path in document.paths.paths.values_mut() {
+            for operation in [&mut path.get, &mut path.post, &mut path.delete].into_iter().flatten() {
+                let responses = &mut operation.responses.responses;
+                responses
+                    .entry("default".to_owned())
+                    .or_insert_with(|| RefOr::T(problem.clone()));
+            }
+        }
+    }
+}
 
 /// How calls are authorised.
 struct Bearer;

@@ -13,9 +13,9 @@ use super::{Refusal, State};
 /// Counts and gauges of the node.
 #[utoipa::path(get, path = "/metrics", responses((status = 200, description = "Prometheus text format", body = String)))]
 pub(crate) async fn metrics(Extracted(state): Extracted<State>) -> Result<Response, Refusal> {
-    let (figures, info) = (state.node.figures().await?, state.node.info().await?);
+    let (figures, info) = (state.node()?.figures().await?, state.node()?.info().await?);
     let mut channels: BTreeMap<&str, u64> = BTreeMap::new();
-    for channel in state.node.channels().await? {
+    for channel in state.node()?.channels().await? {
         *channels.entry(channel.stage.name()).or_default() += 1;
     }
     let text = written(&figures, &info, &channels);

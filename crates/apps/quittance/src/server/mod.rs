@@ -1,4 +1,4 @@
-//! The node's HTTP interface, on loopback: JSON in, JSON out, a token for every call but `/health` and the document.
+//! The node's HTTP interface, on loopback, or by TLS beyond: JSON in, JSON out, a token for every call but `/health` and the document.
 
 #![allow(unused_qualifications, reason = "the macros of the document write paths in full")]
 
@@ -6,21 +6,21 @@ mod access;
 mod calls;
 mod figures;
 mod forwarding;
+mod life;
 mod probing;
 mod streams;
-
-use std::time::Duration;
 
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
+use axum::serve::Listener;
 use axum::{Json, Router};
 use quittance_api::{ErrorCode, Problem};
-use quittance_node::Node;
 
 pub(crate) use access::Tokens;
+pub(crate) use life::{Life, Lifeline, State};
 
 /// An invoice has some kilobytes; nothing that a client sends is larger.
 const BODY_BYTES_MAX: usize = 64 * 1_024;
@@ -41,23 +41,16 @@ impl<E: Into<Problem>> From<E> for Refusal {
     }
 }
 
-/// What calls work with.
-#[derive(Clone)]
-pub(crate) struct State {
-    pub(crate) node: Node,
-    pub(crate) tokens: Tokens,
-}
-
-/// Answers until the node stops.
-pub(crate) async fn serve(listener: tokio::net::TcpListener, node: Node, tokens: Tokens) -> std::io::Result<()> {
-    let stopped = node.clone();
-    axum::serve(listener, router(State { node, tokens }))
-        .with_graceful_shutdown(async move {
-            stopped.stopped().await;
-            // The answer to `stop` is on its way.
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        })
-        .await
+/// Answers until `end`, and then until those that have asked have their answers.
+pub(crate) async fn serve<L: Listener>(
+    listener: L,
+    state: State,
+    end: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()>
+where
+    L::Addr: std::fmt::Debug,
+{
+    axum::serve(listener, router(state)).with_graceful_shutdown(end).await
 }
 
 pub(crate) fn router(state: State) -> Router {
@@ -84,6 +77,11 @@ pub(crate) fn router(state: State) -> Router {
         .route("/v1/events", get(streams::events))
         .route("/v1/events/handled", post(calls::handled))
         .route("/v1/onchain", post(calls::send_onchain))
+        .route("/v1/onchain/{txid}/bump", post(calls::bump))
+        .route("/v1/sign", post(calls::sign))
+        .route("/v1/check", post(calls::check))
+        .route("/v1/backup", post(calls::backup))
+        .route("/v1/unlock", post(calls::unlock))
         .route("/v1/stop", post(calls::stop))
         .route("/metrics", get(figures::metrics))
         .route_layer(middleware::from_fn_with_state(state.clone(), access::check));
@@ -96,7 +94,7 @@ pub(crate) fn router(state: State) -> Router {
         })
         .method_not_allowed_fallback(|| async {
             Refusal(
-                Problem::new(ErrorCode::NotFound, "this path has other methods")
+                Problem::new(ErrorCode::MethodNotAllowed, "this path has other methods")
                     .next("/openapi.json lists all of them"),
             )
         })

@@ -25,7 +25,7 @@ pub(crate) async fn probe(Extracted(state): Extracted<State>, Body(body): Body<a
     };
     let routes = api::given_routes(&body.routes)?;
     let patience = Duration::from_secs(u64::from(body.wait_s.unwrap_or(WAIT_S).min(WAIT_S_MAX)));
-    let probed = tokio::time::timeout(patience, state.node.probe(payee, amount, limits, &routes)).await;
+    let probed = tokio::time::timeout(patience, state.node()?.probe(payee, amount, limits, &routes)).await;
     let Ok(probed) = probed else {
         let why = "the probe has no end yet: what is on its way comes back by itself";
         return Err(Problem::new(ErrorCode::Refused, why)

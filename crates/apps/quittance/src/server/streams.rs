@@ -38,7 +38,7 @@ pub(crate) async fn events(
         .get("last-event-id")
         .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     let from = query.from.or_else(|| last.and_then(|last| last.checked_add(1)));
-    let events = state.node.events(from.map(EventNumber)).await?;
+    let events = state.node()?.events(from.map(EventNumber)).await?;
     let told = stream::unfold(events, |mut events| async {
         let event = quittance_api::Event::from(events.next().await?);
         let sent = Event::default().id(event.number.to_string()).json_data(&event);

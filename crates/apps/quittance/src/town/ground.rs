@@ -135,6 +135,17 @@ impl Ground {
         }
     }
 
+    /// Whether a transaction waits in the mempool.
+    pub fn holds(&self, txid: &str) -> bool {
+        let Ok(txid) = txid.parse::<bitcoin::Txid>() else {
+            return false;
+        };
+        match &self.chain {
+            Kind::Embedded(chain, _) => locked(chain).mempool_transaction(&txid).is_some(),
+            Kind::Bitcoind(chain) => chain.mempool_transaction(&txid).is_some(),
+        }
+    }
+
     /// How many transactions wait in the mempool.
     pub fn waiting(&self) -> usize {
         match &self.chain {

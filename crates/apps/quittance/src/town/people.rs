@@ -148,7 +148,11 @@ impl Town {
         Ok(())
     }
 
-    fn mine(&mut self, blocks: u32) -> Outcome<()> {
+    /// Finds blocks.
+    ///
+    /// # Errors
+    /// When the chain refuses.
+    pub fn mine(&mut self, blocks: u32) -> Outcome<()> {
         self.ground.mine(blocks)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use quittance_api::Info;
@@ -20,6 +20,10 @@ pub struct Process {
     arguments: Vec<String>,
     /// Where it listens for peers.
     pub listen: SocketAddr,
+    /// Where it is to listen for commands.
+    pub api: String,
+    /// What it finds in its environment beside what we have.
+    pub environment: Vec<(&'static str, String)>,
     child: Option<Child>,
     caller: Option<Caller>,
 }
@@ -36,13 +40,27 @@ impl Process {
             program: program.to_owned(),
             arguments,
             listen: free_address()?,
+            api: "127.0.0.1:0".to_owned(),
+            environment: Vec::new(),
             child: None,
             caller: None,
         })
     }
 
-    /// Starts it, and waits until it answers.
+    /// Starts it, and waits until it runs.
+    ///
+    /// # Errors
+    /// When it ends instead, or takes too long.
     pub fn start(&mut self, extra: &[String]) -> Outcome<Info> {
+        self.spawn(extra)?;
+        self.answer(|caller| caller.get("/v1/info").ok())
+    }
+
+    /// Starts it, and does not wait: it may be locked, or wait for its chain.
+    ///
+    /// # Errors
+    /// When the system does not start it.
+    pub fn spawn(&mut self, extra: &[String]) -> Outcome<()> {
         std::fs::create_dir_all(&self.folder)?;
         let noted = self.folder.join("api-address");
         // What the last run left would be taken for this one's.
@@ -55,7 +73,7 @@ impl Process {
             .arg("run")
             .arg("--dir")
             .arg(&self.folder)
-            .args(["--network", "regtest", "--hasty", "--api", "127.0.0.1:0"])
+            .args(["--network", "regtest", "--hasty", "--api", &self.api])
             .args(["--log", "quittance_node=debug,info"])
             .arg("--listen")
             .arg(self.listen.to_string())
@@ -64,15 +82,24 @@ impl Process {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .spawn()?;
         self.child = Some(child);
+        Ok(())
+    }
+
+    /// Asks a process that was started until it gives the answer that is waited for.
+    ///
+    /// # Errors
+    /// When it ends instead, or takes too long.
+    pub fn answer<T>(&mut self, mut ask: impl FnMut(&Caller) -> Option<T>) -> Outcome<T> {
         let began = Instant::now();
         loop {
             if let Some(caller) = self.caller_of_notes()
-                && let Ok(info) = caller.get::<Info>("/v1/info")
+                && let Some(answer) = ask(&caller)
             {
                 self.caller = Some(caller);
-                return Ok(info);
+                return Ok(answer);
             }
             if let Some(status) = self.child.as_mut().and_then(|child| child.try_wait().ok().flatten()) {
                 return Err(format!(
@@ -111,6 +138,35 @@ impl Process {
     pub fn ended(&mut self) -> Outcome<Option<i32>> {
         let status = self.child.as_mut().map(Child::try_wait).transpose()?.flatten();
         Ok(status.and_then(|status| status.code()))
+    }
+
+    /// Waits until it has ended by itself; its status.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn wait(&mut self) -> Outcome<ExitStatus> {
+        self.caller = None;
+        let mut child = self.child.take().ok_or("it does not run")?;
+        Ok(child.wait()?)
+    }
+
+    /// Its number, while it runs.
+    pub fn number(&self) -> Option<u32> {
+        self.child.as_ref().map(Child::id)
+    }
+
+    /// Runs a command of the program on its folder.
+    ///
+    /// # Errors
+    /// When the system does not start it.
+    pub fn command(&self, arguments: &[&str]) -> Outcome<Output> {
+        let mut command = Command::new(&self.program);
+        command
+            .arg("--dir")
+            .arg(&self.folder)
+            .args(arguments)
+            .stdin(Stdio::null());
+        Ok(command.output()?)
     }
 
     /// Its interface.

@@ -1,0 +1,138 @@
+//! A disk that is lost, and a backup of an older moment.
+
+use quittance_api::Hex;
+use quittance_town::{ALICE, BOB, Process, Town};
+
+use crate::{complained, program, said};
+
+/// The words that a new node showed, from its log.
+fn words(node: &Process) -> String {
+    let log = std::fs::read_to_string(node.folder.join("log")).unwrap();
+    let is_words = |line: &&str| line.starts_with("  ") && line.split_whitespace().count() == 24;
+    log.lines().find(is_words).unwrap().trim().to_owned()
+}
+
+/// Alice pays something, and her backup is made before or after.
+fn pay(town: &Town, id: u8) {
+    town.wait_until_usable().unwrap();
+    let order = town.order(1_000_000, Hex([id; 32])).unwrap();
+    order.give(town.nodes[ALICE].caller().unwrap()).unwrap();
+    town.settle(&[order]).unwrap();
+}
+
+/// Alice's folder is gone, and she has her words and a backup.
+fn lose_all_and_restore(town: &mut Town, words: &str, backup: &str) -> String {
+    let alice = &mut town.nodes[ALICE];
+    alice.kill().unwrap();
+    let gone = alice.folder.with_extension("gone");
+    std::fs::rename(&alice.folder, &gone).unwrap();
+    let file = gone.join("words");
+    std::fs::write(&file, words).unwrap();
+    let file = file.to_str().unwrap();
+    said(alice.command(&["restore", backup, "--words-file", file]).unwrap())
+}
+
+#[test]
+fn a_channel_that_has_not_changed_since_the_backup_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut town = Town::new(program(), folder.path(), None, &[]).unwrap();
+    pay(&town, 1);
+    let words = words(&town.nodes[ALICE]);
+    let backup = folder.path().join("backup");
+    let backup = backup.to_str().unwrap();
+    let made = said(town.nodes[ALICE].command(&["backup", backup]).unwrap());
+    assert!(made.contains("The seed's words are not in it"), "{made}");
+    let again = town.nodes[ALICE].command(&["backup", backup]).unwrap();
+    assert!(complained(again).contains("exists already"));
+    for secret in words.split(' ').filter(|word| word.len() > 6) {
+        let label = std::fs::read_to_string(format!("{backup}/backup.json")).unwrap();
+        assert!(!label.contains(secret));
+    }
+
+    let told = lose_all_and_restore(&mut town, &words, backup);
+    assert!(told.contains("of 1 channels nothing is broadcast"), "{told}");
+    let alice = &town.nodes[ALICE];
+    let twice = alice.command(&["restore", backup]).unwrap();
+    assert!(complained(twice).contains("there is a store at"));
+
+    // Bob is away: nothing of the channel may leave.
+    town.nodes[BOB].kill().unwrap();
+    town.start(ALICE).unwrap();
+    let channel = town.channels(ALICE).unwrap().channels.remove(0);
+    assert!(channel.awaiting_peer && channel.state == "open");
+    let shown = said(town.nodes[ALICE].command(&["channels"]).unwrap());
+    assert!(shown.contains("awaits peer"), "{shown}");
+    let forced = town.nodes[ALICE]
+        .command(&["close", &channel.id.to_string(), "--force"])
+        .unwrap();
+    assert!(complained(forced).contains("waiting for its peer to tell its state"));
+    town.mine(1).unwrap();
+    assert!(town.ground.waiting() == 0, "nothing was broadcast");
+
+    town.start(BOB).unwrap();
+    pay(&town, 2);
+    assert!(!town.channels(ALICE).unwrap().channels[0].awaiting_peer);
+}
+
+#[test]
+fn a_channel_that_has_changed_is_closed_by_its_peer_and_never_by_a_revoked_commitment() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut town = Town::new(program(), folder.path(), None, &[]).unwrap();
+    pay(&town, 1);
+    let words = words(&town.nodes[ALICE]);
+    // From the files of a node that is stopped.
+    said(town.nodes[ALICE].command(&["stop"]).unwrap());
+    town.nodes[ALICE].wait().unwrap();
+    let backup = folder.path().join("backup");
+    let backup = backup.to_str().unwrap();
+    said(town.nodes[ALICE].command(&["backup", backup]).unwrap());
+    town.start(ALICE).unwrap();
+    pay(&town, 2);
+    let before = town.channels(ALICE).unwrap().channels.remove(0);
+
+    lose_all_and_restore(&mut town, &words, backup);
+    town.start(ALICE).unwrap();
+    Town::wait_for("the peer has closed", || Ok(town.ground.waiting() > 0)).unwrap();
+    let after = town.channels(ALICE).unwrap().channels.remove(0);
+    assert_eq!(after.state, "fell_behind");
+    let balance =
+        |town: &Town| -> quittance_api::Balance { town.nodes[ALICE].caller().unwrap().get("/v1/balance").unwrap() };
+    let had = balance(&town).confirmed_sat;
+    for _ in 0..12 {
+        town.mine(1).unwrap();
+    }
+    Town::wait_for("what was ours is in the wallet", || {
+        town.mine(1)?;
+        // Anchors and the fee of the sweep are ours to lose.
+        let ours_sat = before.ours_msat / 1_000;
+        Ok(balance(&town).confirmed_sat > had + ours_sat - 20_000)
+    })
+    .unwrap();
+}
+
+#[test]
+fn words_of_another_node_restore_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut node, _ground) = crate::alone(folder.path());
+    node.start(&[]).unwrap();
+    let backup = folder.path().join("backup");
+    let backup = backup.to_str().unwrap();
+    said(node.command(&["backup", backup]).unwrap());
+    node.kill().unwrap();
+    let other = folder.path().join("other");
+    std::fs::create_dir(&other).unwrap();
+    let file = folder.path().join("words");
+    let words = "legal winner thank year wave sausage worth useful legal winner thank yellow";
+    std::fs::write(&file, words).unwrap();
+    let arguments = ["restore", backup, "--words-file", file.to_str().unwrap()];
+    let place = ["--dir", other.to_str().unwrap()];
+    let refused = complained(
+        std::process::Command::new(program())
+            .args(place)
+            .args(arguments)
+            .output()
+            .unwrap(),
+    );
+    assert!(refused.contains("these words are those of node"), "{refused}");
+    assert!(!other.join("seed").exists() && !other.join("store").exists());
+}

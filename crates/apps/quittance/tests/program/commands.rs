@@ -1,0 +1,195 @@
+//! Commands over a town of three nodes with channels.
+
+use quittance_api::{Balance, Info, NewAddress, OnchainSent, PaymentList, PaymentState};
+use quittance_town::{ALICE, BOB, CAROL, Town};
+use serde_json::json;
+
+use quittance_api::Hex;
+
+use crate::{complained, get, post, program, refused, said};
+
+#[test]
+fn payments_are_listed_from_the_newest_on_and_their_receipts_hold_without_a_node() {
+    let folder = tempfile::tempdir().unwrap();
+    let town = Town::new(program(), folder.path(), None, &[]).unwrap();
+    town.wait_until_usable().unwrap();
+    let alice = town.nodes[ALICE].caller().unwrap();
+    for number in [3, 1, 2_u8] {
+        let order = town.order(10_000 + u64::from(number), Hex([number; 32])).unwrap();
+        order.give(alice).unwrap();
+        town.settle(&[order]).unwrap();
+    }
+    // Confirmed or not makes no difference to the order.
+    let first: PaymentList = alice.get("/v1/payments?limit=1").unwrap();
+    let number = first.payments[0].event.unwrap();
+    post(alice, "/v1/events/handled", &json!({"number": number - 1})).unwrap();
+    let list = |path: &str| -> (Vec<u8>, Option<u64>) {
+        let list: PaymentList = alice.get(path).unwrap();
+        assert!(list.payments.iter().all(|payment| payment.state == PaymentState::Sent));
+        (list.payments.iter().map(|payment| payment.id.0[0]).collect(), list.next)
+    };
+    let (page, next) = list("/v1/payments?limit=2");
+    assert_eq!(page, [2, 1]);
+    let next = next.unwrap();
+    assert_eq!(list(&format!("/v1/payments?limit=2&before={next}")), (vec![3], None));
+    let shown = said(town.nodes[ALICE].command(&["payments", "--limit", "2"]).unwrap());
+    assert!(
+        shown.ends_with(&format!("older ones: quittance payments --before {next}")),
+        "{shown}"
+    );
+
+    let receipt = said(
+        town.nodes[ALICE]
+            .command(&["receipt", &Hex([1; 32]).to_string()])
+            .unwrap(),
+    );
+    let file = folder.path().join("receipt.json");
+    std::fs::write(&file, &receipt).unwrap();
+    let verify = || {
+        town.nodes[BOB]
+            .command(&["receipt", "--verify", file.to_str().unwrap()])
+            .unwrap()
+    };
+    assert!(said(verify()).contains("was paid 10001 msat"));
+    let preimage: serde_json::Value = serde_json::from_str(&receipt).unwrap();
+    let forged = receipt.replace(preimage["preimage"].as_str().unwrap(), &"0".repeat(64));
+    std::fs::write(&file, forged).unwrap();
+    assert!(complained(verify()).contains("not valid"));
+}
+
+#[test]
+fn a_node_without_its_manager_rows_still_calls_its_peers() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut town = Town::new(program(), folder.path(), None, &[]).unwrap();
+    let bob = town.nodes[BOB].caller().unwrap().get::<Info>("/v1/info").unwrap().id;
+    let peer = format!("{bob}@{}", town.nodes[BOB].listen);
+    said(town.nodes[ALICE].command(&["connect", &peer]).unwrap());
+    said(town.nodes[ALICE].command(&["stop"]).unwrap());
+    assert_eq!(town.nodes[ALICE].wait().unwrap().code(), Some(0));
+    assert!(said(town.nodes[ALICE].command(&["verify"]).unwrap()).contains("the store is whole"));
+    said(town.nodes[ALICE].command(&["rebuild"]).unwrap());
+    // Nothing but its own files tells it of Bob.
+    town.nodes[ALICE].start(&[]).unwrap();
+    town.wait_until_usable().unwrap();
+    let order = town.order(50_000, Hex([9; 32])).unwrap();
+    order.give(town.nodes[ALICE].caller().unwrap()).unwrap();
+    town.settle(&[order]).unwrap();
+
+    said(town.nodes[ALICE].command(&["disconnect", &bob.to_string()]).unwrap());
+    let book = std::fs::read_to_string(town.nodes[ALICE].folder.join("peers")).unwrap();
+    assert_eq!(book, "", "who was disconnected on purpose is not called again");
+}
+
+#[test]
+fn a_payment_on_chain_is_replaced_by_one_with_a_higher_fee() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut town = Town::new(program(), folder.path(), None, &[]).unwrap();
+    let carol: NewAddress = town.nodes[CAROL]
+        .caller()
+        .unwrap()
+        .post("/v1/address", &json!({}))
+        .unwrap();
+    let alice = &town.nodes[ALICE];
+    let sent = said(
+        alice
+            .command(&["--json", "send-onchain", &carol.address, "250000", "--feerate", "300"])
+            .unwrap(),
+    );
+    let sent: OnchainSent = serde_json::from_str(&sent).unwrap();
+    let low = alice.command(&["bump", &sent.txid, "--feerate", "301"]).unwrap();
+    assert!(complained(low).contains("must pay more"));
+    let bumped = said(
+        alice
+            .command(&["--json", "bump", &sent.txid, "--feerate", "5000"])
+            .unwrap(),
+    );
+    let bumped: OnchainSent = serde_json::from_str(&bumped).unwrap();
+    assert_ne!(bumped.txid, sent.txid);
+    let caller = alice.caller().unwrap();
+    let unknown = post(caller, &format!("/v1/onchain/{}/bump", "0".repeat(64)), &json!({}));
+    let (status, code, _) = refused(unknown);
+    assert_eq!((status, code.as_str()), (409, "refused"));
+    Town::wait_for("the replacement is in the mempool", || {
+        Ok(town.ground.holds(&bumped.txid))
+    })
+    .unwrap();
+    assert!(!town.ground.holds(&sent.txid));
+    town.mine(6).unwrap();
+    Town::wait_for("Carol has it once", || {
+        let balance: Balance = town.nodes[CAROL].caller()?.get("/v1/balance")?;
+        Ok(balance.confirmed_sat == 250_000)
+    })
+    .unwrap();
+    let late = town.nodes[ALICE]
+        .command(&["bump", &bumped.txid, "--feerate", "9000"])
+        .unwrap();
+    assert!(complained(late).contains("is confirmed already"));
+}
+
+#[test]
+fn words_are_signed_by_the_node_and_checked_without_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut node, _ground) = crate::alone(folder.path());
+    let id = node.start(&[]).unwrap().id.to_string();
+    let signature = said(node.command(&["sign", "this is my node"]).unwrap());
+    let by_interface = post(
+        node.caller().unwrap(),
+        "/v1/check",
+        &json!({"message": "this is my node", "signature": signature}),
+    );
+    assert_eq!(by_interface.unwrap()["node"], json!(id));
+    node.kill().unwrap();
+    let check = |message: &str, signature: &str| {
+        let arguments = ["check", message, signature, "--node", &id];
+        node.command(&arguments).unwrap()
+    };
+    assert_eq!(said(check("this is my node", &signature)), format!("signed by {id}"));
+    assert!(complained(check("this is your node", &signature)).contains("not signed by"));
+    assert!(complained(check("this is my node", "nonsense")).contains("none of a node's"));
+}
+
+#[test]
+fn completions_know_every_command() {
+    let folder = tempfile::tempdir().unwrap();
+    let (node, _ground) = crate::alone(folder.path());
+    for shell in ["bash", "zsh", "fish"] {
+        let script = said(node.command(&["completions", shell]).unwrap());
+        for command in [
+            "backup",
+            "restore",
+            "unlock",
+            "bump",
+            "sign",
+            "check",
+            "set-fees",
+            "send-onchain",
+        ] {
+            assert!(script.contains(command), "{shell}: {command}");
+        }
+    }
+}
+
+#[test]
+fn the_feerate_of_a_channel_is_set_by_its_opener_and_a_close_by_force_needs_no_peer() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut town = Town::new(program(), folder.path(), None, &[]).unwrap();
+    town.wait_until_usable().unwrap();
+    let channel = town.channels(ALICE).unwrap().channels[0].id.to_string();
+    said(
+        town.nodes[ALICE]
+            .command(&["set-feerate", &channel[..12], "2000"])
+            .unwrap(),
+    );
+    let by_other = town.nodes[BOB].command(&["set-feerate", &channel, "2000"]).unwrap();
+    assert!(complained(by_other).contains(&format!("channel {channel}")));
+    let fees = ["set-fees", &channel, "--base-msat", "7", "--ppm", "11"];
+    said(town.nodes[ALICE].command(&fees).unwrap());
+    let ours = town.channels(ALICE).unwrap().channels.remove(0);
+    assert_eq!((ours.fee_base_msat, ours.fee_proportional_millionths), (7, 11));
+    let (status, code, _) = refused(get(town.nodes[ALICE].caller().unwrap(), "/v1/channels/00/close"));
+    assert_eq!((status, code.as_str()), (405, "method_not_allowed"));
+    town.nodes[BOB].kill().unwrap();
+    said(town.nodes[ALICE].command(&["close", &channel, "--force"]).unwrap());
+    Town::wait_for("the commitment is in the mempool", || Ok(town.ground.waiting() > 0)).unwrap();
+    assert_eq!(town.channels(ALICE).unwrap().channels[0].state, "force_closing");
+}

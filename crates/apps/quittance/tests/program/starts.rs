@@ -1,0 +1,152 @@
+//! Starts that have to wait: for a passphrase, for a bitcoind.
+
+use std::sync::{Arc, Mutex};
+
+use quittance_api::Info;
+use quittance_regtest::rpc::{Credentials, RpcServer};
+use quittance_regtest::{Chain, ChainParameters, EmbeddedChain, MineOptions, Policy};
+use quittance_town::Process;
+use serde_json::json;
+
+use crate::{alone, complained, get, post, program, refused, said};
+
+/// Whether a process answers that this keeps it from its work.
+fn waits_for(node: &mut Process, code: &str) -> String {
+    let asked = node.answer(|caller| match get(caller, "/health") {
+        Err(quittance_town::CallFailed::Refused(..)) => {
+            let (status, found, message) = refused(get(caller, "/health"));
+            (found == code && status == 503).then_some(message)
+        }
+        Ok(_) | Err(_) => None,
+    });
+    asked.unwrap()
+}
+
+#[test]
+fn a_node_with_an_encrypted_seed_is_locked_until_it_is_given_the_passphrase() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut node, _ground) = alone(folder.path());
+    node.environment = vec![("QUITTANCE_PASSPHRASE", "correct horse".to_owned())];
+    let id = node.start(&[]).unwrap().id;
+    node.kill().unwrap();
+
+    node.environment.clear();
+    node.spawn(&[]).unwrap();
+    assert!(waits_for(&mut node, "locked").contains("nobody has given the passphrase"));
+    let caller = node.caller().unwrap().clone();
+    for path in ["/v1/info", "/v1/channels", "/v1/payments", "/metrics"] {
+        let (status, code, _) = refused(get(&caller, path));
+        assert_eq!((status, code.as_str()), (503, "locked"), "{path}");
+    }
+    assert!(complained(node.command(&["balance"]).unwrap()).contains("next: quittance unlock"));
+
+    let wrong = folder.path().join("wrong");
+    std::fs::write(&wrong, "battery staple\n").unwrap();
+    let wrong = node
+        .command(&["unlock", "--passphrase-file", wrong.to_str().unwrap()])
+        .unwrap();
+    assert!(complained(wrong).contains("the passphrase is wrong"));
+    let (status, code, _) = refused(post(&caller, "/v1/unlock", &json!({"passphrase": ""})));
+    assert_eq!((status, code.as_str()), (403, "wrong_passphrase"));
+
+    let right = folder.path().join("right");
+    std::fs::write(&right, "correct horse\n").unwrap();
+    let right = right.to_str().unwrap().to_owned();
+    said(node.command(&["unlock", "--passphrase-file", &right]).unwrap());
+    let info = node.answer(|caller| caller.get::<Info>("/v1/info").ok()).unwrap();
+    assert_eq!(info.id, id);
+    let again = node.command(&["unlock", "--passphrase-file", &right]).unwrap();
+    assert!(complained(again).contains("the node is not locked"));
+    node.kill().unwrap();
+
+    // By a file from the start on, and never by a wrong one.
+    let info = node.start(&["--passphrase-file".to_owned(), right]).unwrap();
+    assert_eq!(info.id, id);
+    node.kill().unwrap();
+    node.environment = vec![("QUITTANCE_PASSPHRASE", "wrong".to_owned())];
+    node.spawn(&[]).unwrap();
+    assert_eq!(node.wait().unwrap().code(), Some(1));
+}
+
+#[test]
+fn a_locked_node_can_be_stopped() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut node, _ground) = alone(folder.path());
+    node.environment = vec![("QUITTANCE_PASSPHRASE", "correct horse".to_owned())];
+    node.start(&[]).unwrap();
+    node.kill().unwrap();
+    node.environment.clear();
+    node.spawn(&[]).unwrap();
+    waits_for(&mut node, "locked");
+    said(node.command(&["stop"]).unwrap());
+    assert_eq!(node.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_node_waits_for_its_bitcoind_says_so_and_goes_on_by_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let credentials = Credentials {
+        user: "user".to_owned(),
+        password: "secret".to_owned(),
+    };
+    let mut chain = EmbeddedChain::new(ChainParameters::default(), Policy::default());
+    chain.mine(&MineOptions::blocks(3)).unwrap();
+    let chain = Arc::new(Mutex::new(chain));
+    let server = RpcServer::start(Arc::clone(&chain), &credentials).unwrap();
+    let address = server.address();
+    drop(server);
+    let arguments = vec!["--bitcoind".to_owned(), format!("http://{address}")];
+    let mut node = Process::new("node", program(), folder.path(), arguments).unwrap();
+    node.environment = vec![
+        ("QUITTANCE_BITCOIND_USER", "user".to_owned()),
+        ("QUITTANCE_BITCOIND_PASSWORD", "secret".to_owned()),
+    ];
+
+    // A new node has no seed yet: its birthday is a block of the chain.
+    node.spawn(&[]).unwrap();
+    let why = waits_for(&mut node, "chain_unavailable");
+    assert!(why.contains(&address.to_string()), "{why}");
+    let complaint = complained(node.command(&["info"]).unwrap());
+    assert!(
+        complaint.contains("waits for bitcoind") && complaint.contains("next: start bitcoind"),
+        "{complaint}"
+    );
+    assert!(!node.folder.join("seed").exists() && !node.folder.join("store").exists());
+    let server = RpcServer::start_at(address, Arc::clone(&chain), &credentials).unwrap();
+    let info = node.answer(|caller| caller.get::<Info>("/v1/info").ok()).unwrap();
+    assert_eq!(info.height, 3);
+    node.kill().unwrap();
+
+    // A node that has been there before waits as well, and reads nothing of its store meanwhile.
+    drop(server);
+    node.spawn(&[]).unwrap();
+    waits_for(&mut node, "chain_unavailable");
+    said(node.command(&["verify"]).unwrap());
+    let _server = RpcServer::start_at(address, Arc::clone(&chain), &credentials).unwrap();
+    let again = node.answer(|caller| caller.get::<Info>("/v1/info").ok()).unwrap();
+    assert_eq!(again.id, info.id);
+}
+
+#[test]
+fn a_bitcoind_of_another_network_is_an_error_and_no_reason_to_wait() {
+    let folder = tempfile::tempdir().unwrap();
+    let (node, _ground) = alone(folder.path());
+    let url = "http://127.0.0.1:1";
+    let wrong = node.command(&["run", "--network", "mars", "--bitcoind", url]).unwrap();
+    assert!(complained(wrong).contains("\"mars\" is no network"));
+}
+
+#[test]
+fn two_nodes_never_run_in_one_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut node, _ground) = alone(folder.path());
+    node.start(&[]).unwrap();
+    let noted = std::fs::read_to_string(node.folder.join("api-address")).unwrap();
+    let second = node
+        .command(&["run", "--network", "regtest", "--api", "127.0.0.1:0"])
+        .unwrap();
+    assert!(complained(second).contains("a node runs in"));
+    let still = std::fs::read_to_string(node.folder.join("api-address")).unwrap();
+    assert_eq!(still, noted, "commands still find the first");
+    said(node.command(&["info"]).unwrap());
+}
