@@ -9,7 +9,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::repository::{Verdict, cache, cargo, cargo_apart, finish, root};
-use crate::{e2e, fuzz, interop, scenarios, sim, tidy, vectors};
+use crate::{e2e, fuzz, interop, scenarios, schemathesis, sim, tidy, vectors};
 
 /// Options of `cargo xtask ci`.
 #[derive(clap::Args)]
@@ -32,7 +32,7 @@ enum Outcome {
     Skipped(String),
 }
 
-const CHECKS: [Check; 14] = [
+const CHECKS: [Check; 15] = [
     Check {
         name: "fmt",
         budget_minutes: 1,
@@ -87,6 +87,11 @@ const CHECKS: [Check; 14] = [
         name: "interop",
         budget_minutes: 10,
         run: || interop::run(&interop::Options::smoke()).into(),
+    },
+    Check {
+        name: "schemathesis",
+        budget_minutes: 4,
+        run: interface_asked,
     },
     Check {
         name: "deny",
@@ -212,6 +217,14 @@ fn documented() -> Verdict {
 fn swept() -> Verdict {
     sim::run(&sim::Options::sweep(180))?;
     sim::run(&sim::Options::twice(200))
+}
+
+/// A minute of schemathesis, where it can be had.
+fn interface_asked() -> Outcome {
+    match schemathesis::schemathesis() {
+        Ok(_) => schemathesis::run(&schemathesis::Options::smoke()).into(),
+        Err(reason) => Outcome::Skipped(reason),
+    }
 }
 
 /// Licences, sources and bans. Advisories need a database from the network, so they are no part of this check.

@@ -21,6 +21,9 @@ pub(crate) struct Options {
     /// By which moments and victims are drawn; a fresh one if none is given.
     #[arg(long)]
     seed: Option<u64>,
+    /// Only this: strangers that mean no good, each kind of them for so many seconds.
+    #[arg(long, value_name = "SECONDS")]
+    hostile: Option<u64>,
 }
 
 impl Options {
@@ -30,6 +33,7 @@ impl Options {
             kills: 50,
             payments: 4,
             seed: None,
+            hostile: None,
         }
     }
 }
@@ -52,6 +56,17 @@ pub(crate) fn run(options: &Options) -> Verdict {
     if let Some(seed) = options.seed {
         command.args(["--seed", &seed.to_string()]);
     }
+    if let Some(seconds) = options.hostile {
+        return finish(command.args(["--hostile", &seconds.to_string()]));
+    }
     finish(&mut command)?;
+    // Three seconds of each kind: that nobody is stopped by them.
+    let mut hostile = Command::new(built("quittance-e2e"));
+    finish(
+        hostile
+            .arg("--program")
+            .arg(built("quittance"))
+            .args(["--hostile", "3"]),
+    )?;
     bitcoind::test_if_found()
 }

@@ -13,6 +13,7 @@ mod fuzz;
 mod interop;
 mod repository;
 mod scenarios;
+mod schemathesis;
 mod sim;
 mod tidy;
 mod vectors;
@@ -47,6 +48,8 @@ enum Command {
     Fuzz(fuzz::Options),
     /// Our nodes and LDK's beside each other, as processes on one chain.
     Interop(interop::Options),
+    /// Requests that the OpenAPI document allows and forbids, against a node; from PyPI.
+    Schemathesis(schemathesis::Options),
     /// The rows of docs/SCENARIOS.md, each over its crash points.
     Scenarios(scenarios::Options),
     /// Random runs of whole networks under every fault; with --mutants, known bugs that they must catch.
@@ -64,6 +67,7 @@ fn main() -> ExitCode {
         Command::Fuzz(options) => fuzz::run(&options),
         Command::Interop(options) => interop::run(&options),
         Command::Scenarios(options) => scenarios::run(&options),
+        Command::Schemathesis(options) => schemathesis::run(&options),
         Command::Sim(options) => sim::run(&options),
     };
     match verdict {

@@ -6,7 +6,9 @@
 #![forbid(unsafe_code)]
 
 mod full_disk;
+mod hostile;
 mod life;
+mod schemathesis;
 mod stories;
 
 use std::path::PathBuf;
@@ -37,6 +39,15 @@ pub(crate) struct Options {
     /// Leave the known bugs out, which the stories must notice
     #[arg(long)]
     no_mutants: bool,
+    /// Only this: strangers that mean no good, each kind of them for so many seconds
+    #[arg(long, value_name = "SECONDS")]
+    hostile: Option<u64>,
+    /// Only this: requests that this program of schemathesis draws from the OpenAPI document
+    #[arg(long, value_name = "PROGRAM")]
+    schemathesis: Option<PathBuf>,
+    /// For how many seconds it may draw them
+    #[arg(long, default_value_t = 60)]
+    budget: u32,
 }
 
 fn main() -> ExitCode {
@@ -53,6 +64,14 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options, seed: u64) -> Outcome<()> {
+    if let Some(seconds) = options.hostile {
+        println!("{}", hostile::run(&options.program, seconds, seed)?);
+        return Ok(());
+    }
+    if let Some(tool) = &options.schemathesis {
+        println!("{}", schemathesis::run(&options.program, tool, options.budget, seed)?);
+        return Ok(());
+    }
     let began = Instant::now();
     if let Some(untrue) = stories::worst_moment(&options.program, None, &Rows::ALL)? {
         return Err(untrue.into());
