@@ -386,17 +386,18 @@ impl Sweep {
         self.world.command(node, command);
     }
 
-    /// A user changes by what its node forwards through a channel: cheaper than the payers of this world believe, or somewhat dearer.
+    /// A user changes by what its node forwards through a channel: cheaper than the payers of this world believe, and seldom dearer.
     fn change_policy(&mut self, node: NodeIndex) {
         let channels = self.channels_of(node);
         if channels.is_empty() {
             return;
         }
         let channel = channels[self.pick(channels.len())];
+        let dearest = if self.random.chance(10) { 2_000 } else { 1_000 };
         let policy = ForwardingPolicy {
-            fee_base: MilliSatoshi(self.random.below(1_200)),
-            fee_proportional_millionths: u32::try_from(self.random.below(110)).expect("small"),
-            cltv_expiry_delta: CltvExpiryDelta(u16::try_from(40 + self.random.below(34)).expect("small")),
+            fee_base: MilliSatoshi(self.random.below(dearest)),
+            fee_proportional_millionths: u32::try_from(self.random.below(100)).expect("small"),
+            cltv_expiry_delta: CltvExpiryDelta(u16::try_from(40 + self.random.below(32)).expect("small")),
             ..FORWARDING
         };
         self.world.set_policy(node, channel, policy);
