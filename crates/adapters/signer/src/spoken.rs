@@ -80,15 +80,15 @@ fn decode(text: &str) -> Option<Vec<u8>> {
 mod tests {
     use super::*;
 
-    /// Made by lnd's `signmessage`, and published with the node that signed.
+    /// Made by another node, and known among them as the proof that their forms agree.
     #[test]
     fn what_others_signed_is_recovered() {
         let signature =
-            "rynmoqhhadjsttaracxgo9nhkoioi6peib8k18dekrih4hxpp36zcbgc6ntyrggc11uhjcb9prcx5py6qo16bk89i458r4n51ghggnxc";
-        let signer = who_signed(b"ln-verifymessagejs", signature).map(|node| node.to_string());
+            "rbgfioj114mh48d8egqx8o9qxqw4fmhe8jbeeabdioxnjk8z3t1ma1hu1fiswpakgucwwzwo6ofycffbsqusqdimugbh41n1g698hr9t";
+        let signer = who_signed(b"is this compatible?", signature).map(|node| node.to_string());
         assert_eq!(
             signer.as_deref(),
-            Some("02ac77f9f7397a64861b573c9e8b8652ce2e67a05150fd166831e9fc167670dfd8")
+            Some("02b80cabdf82638aac86948e4c06e82064f547768dcef977677b9ea931ea75bab5")
         );
     }
 
