@@ -193,17 +193,16 @@ impl ChannelState {
     fn settle_offered(&mut self) {
         let removed = |_: &HtlcId, htlc: &mut OfferedHtlc| htlc.state == HtlcState::RcvdRemoveAckRevocation;
         let settled: Vec<_> = self.commitments.offered.extract_if(.., removed).collect();
-        for (id, mut htlc) in settled {
-            let removal = htlc
+        for (id, htlc) in settled {
+            if htlc
                 .removal
-                .take()
-                .expect("an HTLC leaves the commitments by a removal");
-            if removal.preimage().is_some() {
+                .as_ref()
+                .is_some_and(|removal| removal.preimage().is_some())
+            {
                 subtract(&mut self.commitments.settled.local, htlc.terms.amount);
                 add(&mut self.commitments.settled.remote, htlc.terms.amount);
             }
-            htlc.outcome.get_or_insert(Outcome::Failed(removal));
-            self.gone.insert(id, htlc);
+            self.gone.insert(id, htlc.removed_for_good());
         }
     }
 

@@ -51,3 +51,18 @@ fn a_failed_htlc_is_an_outcome_only_once_it_is_irrevocable() {
     );
     assert_eq!(pair.balances(), (6_000_000_000, 4_000_000_000));
 }
+
+/// Symptom: what was forwarded for an HTLC whose own channel was closed first stayed in the log for ever when it failed. Cause: a failure
+/// is no outcome before the revocation that removes its HTLC, and was not looked for in that very step. Rule broken: an outcome is released
+/// by whichever comes second, its acknowledgement or the end of its HTLC (seed rule 4).
+#[test]
+fn a_failure_that_nobody_waits_for_is_released_with_its_removal() {
+    let mut pair = Pair::normal();
+    let id = pair.offer(Who::Alice, 10_000_000, 1);
+    pair.settle();
+    let decision = pair.alice.channel.decide_acknowledged(id);
+    pair.alice.take_in(decision);
+    pair.bob.remove(id, failed(1)).expect("it is there");
+    pair.settle();
+    assert_eq!(pair.alice.channel.state().offered_htlc(id), None);
+}

@@ -89,6 +89,18 @@ impl OfferedHtlc {
     pub const fn is_releasable(&self) -> bool {
         self.acknowledged && self.outcome.is_some() && self.is_gone() && !matches!(self.on_chain, OnChain::Released)
     }
+
+    /// The HTLC once its removal is irrevocable: it has failed, unless it was fulfilled before.
+    ///
+    /// # Panics
+    /// When nothing removes it.
+    #[must_use]
+    pub(crate) fn removed_for_good(mut self) -> Self {
+        let removal = self.removal.take();
+        let removal = removal.expect("an HTLC leaves the commitments by a removal");
+        self.outcome.get_or_insert(Outcome::Failed(removal));
+        self
+    }
 }
 
 /// An HTLC that the peer offered.

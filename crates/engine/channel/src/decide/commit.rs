@@ -130,6 +130,9 @@ impl Channel {
             if htlc.outcome.is_some() {
                 mark!("HTLC with an outcome is gone for good");
                 Consequence::OfferedHtlcGone(htlc.terms.id)
+            } else if htlc.acknowledged {
+                mark!("HTLC failed for good, and nobody waits for it any more");
+                Consequence::OfferedHtlcGone(htlc.terms.id)
             } else {
                 mark!("HTLC failed for good");
                 Consequence::HtlcFailed(htlc.terms.id)

@@ -202,11 +202,11 @@ impl Decision {
             if quittance_journal::mutant::is_on(quittance_journal::mutant::Mutant::OutcomeReleasedAtRevocation) {
                 return htlc.outcome.is_some();
             }
-            htlc.acknowledged && htlc.outcome.is_some()
+            htlc.acknowledged
         };
         for htlc in removed.filter(|htlc| is_due(htlc)) {
             mark!("outcome released with the revocation that removes its HTLC");
-            self = self.release(htlc);
+            self = self.release(&htlc.clone().removed_for_good());
         }
         self
     }
