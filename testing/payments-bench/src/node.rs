@@ -13,7 +13,7 @@ use bitcoin::hashes::{Hash, sha256};
 use quittance_channel::opening::OpeningPolicy;
 use quittance_channel::{ChannelLimits, ForwardingPolicy, Verifier};
 use quittance_journal::{EventNumber, Gate, Lsn, Store};
-use quittance_manager::{ChannelManager, Context, Effect, Face, ForwardConfig, Input, ManagerConfig};
+use quittance_manager::{ChannelManager, Context, Effect, Face, ForwardConfig, Input, ManagerConfig, Upgrade};
 use quittance_monitor::{FeeEstimates, Tip};
 use quittance_payments::{DirectRouter, InvoiceKey};
 use quittance_primitives::{CltvExpiryDelta, FeeratePerKw, MilliSatoshi, NodeId};
@@ -143,6 +143,13 @@ impl Node {
         let signer = LocalSigner::new([number + 1; 32]);
         let limits = ChannelLimits::default();
         let config = config(&signer);
+        let mut upgrade = Upgrade::of(disk.store())?;
+        while let Some(batch) = upgrade.next_batch(disk.store())? {
+            disk.store().append(batch)?;
+            while disk.is_behind() {
+                disk.wait()?;
+            }
+        }
         let restored = ChannelManager::restore(config, tip, disk.store(), &context(&limits, verifier, [number; 32])?)?;
         let mut gate = Gate::new(disk.durable()?);
         gate.append(restored.step, disk.store())?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bitcoin::Amount;
 use quittance_channel::InlineVerifier;
 use quittance_journal::{Key, KeyRange, Space, Step, decode_record};
-use quittance_manager::{Effect, PAYMENT_VERSION};
+use quittance_manager::{Effect, FINISHED_PAYMENT_VERSION};
 use quittance_payments::Payment;
 use quittance_primitives::PaymentId;
 use quittance_records::Record;
@@ -74,14 +74,17 @@ fn copy_payments(node: &mut Node, wanted: u64) -> Outcome<u64> {
         let mut step: Step<Effect> = Step::new();
         for _ in 0..100 {
             let (key, frame) = templates.next().ok_or("there are payments to copy")?;
-            let record = decode_record(key, frame, PAYMENT_VERSION)?;
+            let record = decode_record(key, frame, FINISHED_PAYMENT_VERSION)?;
             let mut payment = Payment::from_bytes(record.body).map_err(|fault| format!("{key}: {fault}"))?;
             copied += 1;
             let mut id = [0xcc; 32];
             id[..8].copy_from_slice(&copied.to_be_bytes());
             payment.id = PaymentId(id);
-            step.changes_mut()
-                .put(Key::FinishedPayment(payment.id), PAYMENT_VERSION, &payment.to_bytes());
+            step.changes_mut().put(
+                Key::FinishedPayment(payment.id),
+                FINISHED_PAYMENT_VERSION,
+                &payment.to_bytes(),
+            );
         }
         node.gate.append(step, node.disk.store())?;
         while node.disk.is_behind() {

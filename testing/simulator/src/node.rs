@@ -6,9 +6,9 @@ use bitcoin::Script;
 use bitcoin::constants::ChainHash;
 use quittance_channel::opening::OpeningPolicy;
 use quittance_channel::{Channel, ChannelLimits, InlineVerifier};
-use quittance_journal::{EventNumber, Gate, Generation, Lsn};
+use quittance_journal::{EventNumber, Gate, Generation, Lsn, Store};
 use quittance_manager::{
-    ChannelManager, Context, Effect, Face, ForwardConfig, ManagerConfig, NumberedEvent, RequestId, Response,
+    ChannelManager, Context, Effect, Face, ForwardConfig, ManagerConfig, NumberedEvent, RequestId, Response, Upgrade,
 };
 use quittance_monitor::{FeeEstimates, Tip};
 use quittance_onchain_tests::Wallet;
@@ -165,9 +165,17 @@ impl Node {
             forwards: self.forwards.clone(),
             tell_path_failures: self.tell_path_failures,
         };
+        let mut upgrade = Upgrade::of(&self.store)?;
+        while let Some(batch) = upgrade.next_batch(&self.store)? {
+            let written = Store::append(&mut self.store, batch).and_then(|_| self.store.sync());
+            if written.is_err() {
+                self.crash(Keep::None, RowsAfterCrash::Whole);
+                return Ok(Vec::new());
+            }
+        }
         let context = context(&self.limits, (self.fees, &self.wallet.destination), now_ms, entropy);
         let restored = ChannelManager::restore(config, tip, &self.store, &context)?;
-        let mut gate = Gate::new(quittance_journal::Store::durable(&self.store));
+        let mut gate = Gate::new(Store::durable(&self.store));
         // A disk that fails now stops the node again: nothing leaves.
         let appended = gate.append(restored.step, &mut self.store);
         if appended.is_ok() {
@@ -191,12 +199,12 @@ impl Node {
             RowsAfterCrash::Whole => store,
             RowsAfterCrash::Lost => store.without_manager_rows(),
             RowsAfterCrash::Stale(lsn) => {
-                let newest = quittance_journal::Store::durable(&store);
+                let newest = Store::durable(&store);
                 let lsn = lsn.clamp(store.oldest(), newest);
                 store.mixed(lsn, newest)
             }
             RowsAfterCrash::Behind(batches) => {
-                let newest = quittance_journal::Store::durable(&store);
+                let newest = Store::durable(&store);
                 let lsn = Lsn(newest.0.saturating_sub(batches)).clamp(store.oldest(), newest);
                 store.mixed(lsn, newest)
             }
@@ -236,7 +244,7 @@ impl Node {
 
     /// The next effect that may leave, one at a time.
     pub fn release(&mut self) -> Option<Effect> {
-        let durable = quittance_journal::Store::durable(&self.store);
+        let durable = Store::durable(&self.store);
         self.process.as_mut()?.gate.release(durable).next()
     }
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bitcoin::constants::ChainHash;
 use bitcoin::{Network, Script, ScriptBuf, Transaction, Txid};
@@ -11,7 +12,7 @@ use quittance_chain::{FeePolicy, Pace, Tip};
 use quittance_channel::opening::OpeningPolicy;
 use quittance_channel::{ChannelLimits, ForwardingPolicy, InlineVerifier};
 use quittance_journal::{Gate, HeaderRow, Key, KeyRange, Space, Step, Store, decode_record};
-use quittance_manager::{ChannelManager, Context, Face, ForwardConfig, ManagerConfig};
+use quittance_manager::{ChannelManager, Context, Face, ForwardConfig, ManagerConfig, Upgrade};
 use quittance_net::{Config, Limits, Network as Peers, PeerAddress, Timing};
 use quittance_payments::{DirectRouter, InvoiceKey};
 use quittance_primitives::{CltvExpiryDelta, Feature, Features, MilliSatoshi, NodeId};
@@ -407,6 +408,7 @@ impl NodeBuilder {
         let mut store = open(&self.folder, durable)?;
         let mut gate = Gate::new(store.durable());
         own(&mut store, &mut gate, &self.folder, signer.node_id(), self.network)?;
+        upgrade(&mut store, &mut gate)?;
         let context = Context {
             now_ms: now_ms(),
             entropy: entropy().map_err(|error| StartError::System(error.to_string()))?,
@@ -560,6 +562,22 @@ fn own(
         owner,
         us,
     })
+}
+
+/// Brings a store that an older version wrote into the present format.
+fn upgrade(store: &mut EmbeddedStore, gate: &mut Gate<quittance_manager::Effect>) -> Result<(), StartError> {
+    const UPGRADE_WAIT: Duration = Duration::from_secs(10);
+    let mut upgrade = Upgrade::of(store)?;
+    let watch = store.watch();
+    while let Some(batch) = upgrade.next_batch(store)? {
+        let mut step = Step::new();
+        step.changes_mut().append(batch);
+        let last = gate.append(step, store)?;
+        while !store.has_room() {
+            watch.wait_for(last, UPGRADE_WAIT)?;
+        }
+    }
+    Ok(())
 }
 
 /// The version of the record format of peers, which older versions wrote to the store.

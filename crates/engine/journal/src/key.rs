@@ -54,6 +54,8 @@ pub enum HeaderRow {
     AwaitingPeers = 4,
     /// What we said of our node last (BOLT 7): what we say next has a later time.
     NodeAnnouncement = 5,
+    /// In which format the store as a whole is, and whether it is being upgraded to it.
+    Format = 6,
 }
 
 /// The number of an update in its channel's log, counted up from 1 without a gap; 0 stands before the first.
@@ -256,12 +258,13 @@ impl Space {
 
 impl HeaderRow {
     /// Every row of the header.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Owner,
         Self::ReservedEvents,
         Self::HandledEvents,
         Self::AwaitingPeers,
         Self::NodeAnnouncement,
+        Self::Format,
     ];
 
     fn from_number(number: u8) -> Option<Self> {
@@ -318,7 +321,7 @@ impl KeyRange {
         const LOW: ChannelId = ChannelId([0; 32]);
         const HIGH: ChannelId = ChannelId([0xff; 32]);
         let (first, last) = match space {
-            Space::Header => (Key::Header(HeaderRow::Owner), Key::Header(HeaderRow::NodeAnnouncement)),
+            Space::Header => (Key::Header(HeaderRow::Owner), Key::Header(HeaderRow::Format)),
             Space::Checkpoints => (Key::Checkpoint(LOW), Key::Checkpoint(HIGH)),
             Space::Updates => (Key::Update(LOW, UpdateId(0)), Key::Update(HIGH, UpdateId(u64::MAX))),
             Space::Cold => (
@@ -421,6 +424,7 @@ impl fmt::Display for Key {
             Self::Header(HeaderRow::HandledEvents) => f.write_str("header/handled-events"),
             Self::Header(HeaderRow::AwaitingPeers) => f.write_str("header/awaiting-peers"),
             Self::Header(HeaderRow::NodeAnnouncement) => f.write_str("header/node-announcement"),
+            Self::Header(HeaderRow::Format) => f.write_str("header/format"),
             Self::Checkpoint(channel) => write!(f, "channel/{channel}/checkpoint"),
             Self::Update(channel, id) => write!(f, "channel/{channel}/update/{}", id.0),
             Self::Cold(channel, ColdId::Outcome(htlc)) => write!(f, "channel/{channel}/outcome/{}", htlc.0),

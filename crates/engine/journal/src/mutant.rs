@@ -113,11 +113,13 @@ pub enum Mutant {
     ReorgForgotten,
     /// A channel is not closed in time to claim its HTLCs.
     ClaimDeadlineIgnored,
+    /// An upgrade rewrites records before it says so.
+    UpgradeUnannounced,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 51] = [
+    pub const ALL: [Self; 52] = [
         Self::PreimageNotKept,
         Self::OutcomeReleasedAtRevocation,
         Self::OutcomeReleasedOnHandling,
@@ -169,6 +171,7 @@ impl Mutant {
         Self::RevokedHtlcsNotKept,
         Self::ReorgForgotten,
         Self::ClaimDeadlineIgnored,
+        Self::UpgradeUnannounced,
     ];
 }
 

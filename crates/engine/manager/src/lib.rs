@@ -22,6 +22,7 @@ mod opening;
 mod outbound;
 mod restore;
 mod turn;
+mod upgrade;
 
 pub use api::{
     AnnouncementEnd, AnnouncementToSign, ChainEvent, Command, ConnectedBlock, Context, DisconnectReason, Effect,
@@ -33,3 +34,4 @@ pub use declared::declare_restored;
 pub use gossip::Face;
 pub use manager::{ChannelManager, ForwardConfig, ManagerConfig, PAYMENT_VERSION};
 pub use restore::{RestoreError, Restored};
+pub use upgrade::{FINISHED_PAYMENT_VERSION, STORE_FORMAT, Upgrade, check_format};

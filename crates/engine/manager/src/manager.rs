@@ -21,7 +21,7 @@ use crate::gossip::{Face, Gossip};
 use crate::opening::Opening as OpeningChannel;
 use crate::turn::Turn;
 
-/// The newest version of the record format of payment rows, finished ones included.
+/// The newest version of the record format of payment rows; that of finished ones is [`crate::FINISHED_PAYMENT_VERSION`].
 pub const PAYMENT_VERSION: u16 = 1;
 /// The version of the record format of cold records.
 pub(crate) use quittance_channel::COLD_VERSION;

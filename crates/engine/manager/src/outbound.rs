@@ -22,8 +22,9 @@ use quittance_primitives::{
 use quittance_records::Record;
 
 use crate::api::{Effect, Event, NewPayment, Response};
-use crate::manager::{COLD_VERSION, ChannelManager, PAYMENT_VERSION};
+use crate::manager::{COLD_VERSION, ChannelManager};
 use crate::turn::Turn;
+use crate::upgrade::FINISHED_PAYMENT_VERSION;
 
 /// How many parts a payment has at most.
 const PARTS_MAX: usize = 16;
@@ -526,11 +527,11 @@ impl ChannelManager {
                 break;
             }
         }
-        if let Some(mut payment) = self.payments.remove(&id) {
-            payment.rests_on = Vec::new();
+        if let Some(payment) = self.payments.remove(&id) {
             let changes = turn.step.changes_mut();
             changes.delete(Key::Payment(id));
-            changes.put(Key::FinishedPayment(id), PAYMENT_VERSION, &payment.to_bytes());
+            let body = payment.finished().to_bytes();
+            changes.put(Key::FinishedPayment(id), FINISHED_PAYMENT_VERSION, &body);
             turn.payments.remove(&id);
         }
     }

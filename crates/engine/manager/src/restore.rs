@@ -28,6 +28,7 @@ use crate::gossip::{Gossip, NODE_VERSION, TERMS_VERSION, Terms};
 use crate::inbound::{is_decided, judged};
 use crate::manager::{ChannelManager, ManagerConfig, PAYMENT_VERSION};
 use crate::turn::Turn;
+use crate::upgrade::{FINISHED_PAYMENT_VERSION, require_format};
 
 /// A node that was read back.
 #[derive(Debug)]
@@ -68,6 +69,19 @@ pub enum RestoreError {
     /// The record of a channel's monitor is not there.
     #[error("the record of the monitor of channel {0} is missing; restore the file that holds it")]
     MonitorMissing(ChannelId),
+    /// The store is in a format of a newer version, or was being upgraded to it.
+    #[error(
+        "the store is in format {found} of Quittance's journal; this version of the software knows up to {newest}: run the newer version"
+    )]
+    NewerFormat {
+        /// Its format.
+        found: u16,
+        /// The newest that we know.
+        newest: u16,
+    },
+    /// The store is in an older format, and was not upgraded before.
+    #[error("the store is in format {0} of Quittance's journal, or partly so, and is to be upgraded before it is read")]
+    OlderFormat(u16),
     /// A row rests on an update that the channel's log does not have: files of two moments were mixed.
     #[error(
         "payment {payment} rests on update {row:?} of channel {channel}, whose log ends at {log:?}: \
@@ -98,7 +112,7 @@ enum Told {
 }
 
 impl ChannelManager {
-    /// Reads a node back from its records. `tip` is the best chain's tip, as far as it is known; blocks follow from [`Self::chain_tips`] on.
+    /// Reads a node back from its records, after [`Upgrade`](crate::Upgrade). `tip` is the best chain's tip, as far as it is known; blocks follow from [`Self::chain_tips`] on.
     ///
     /// # Errors
     /// [`RestoreError`] names the record that stands against it.
@@ -108,6 +122,7 @@ impl ChannelManager {
         store: &dyn Store,
         context: &Context<'_>,
     ) -> Result<Restored, RestoreError> {
+        require_format(store)?;
         let (channels, checkpoints) = read_channels(store)?;
         let monitors = read_monitors(store, &channels)?;
         let mut awaiting_peers = awaiting_peers(store)?;
@@ -655,6 +670,6 @@ fn finished(store: &dyn Store, id: PaymentId) -> Result<Option<Payment>, Restore
     let key = Key::FinishedPayment(id);
     store
         .get(&key)?
-        .map(|frame| body(key, &frame, PAYMENT_VERSION))
+        .map(|frame| body(key, &frame, FINISHED_PAYMENT_VERSION))
         .transpose()
 }

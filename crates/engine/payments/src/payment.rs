@@ -41,6 +41,26 @@ record!(Payment {
     rests_on
 });
 
+impl Payment {
+    /// What is kept of a payment for ever: what was asked for and how it ended, not the ways to try it again.
+    #[must_use]
+    pub fn finished(self) -> Self {
+        let kind = self.kind.map(|kind| PaymentKind {
+            hints: Vec::new(),
+            ..kind
+        });
+        Self {
+            kind,
+            retry: Retry {
+                attempts_left: 0,
+                avoid: Vec::new(),
+            },
+            rests_on: Vec::new(),
+            ..self
+        }
+    }
+}
+
 /// Who is paid, and what it must be told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PaymentKind {

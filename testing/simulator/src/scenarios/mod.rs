@@ -21,6 +21,7 @@ mod re;
 mod reorgs;
 mod st;
 mod stage;
+mod upgrade;
 
 use crate::{Effort, Report};
 
@@ -171,6 +172,7 @@ scenarios! {
     "ST-11" st second_process_is_kept_out,
     "ST-12" st slow_disk_keeps_order,
     "ST-13" st kill_and_clean_stop_end_alike,
+    "ST-14" upgrade interrupted_upgrade_is_repeatable,
     "RB-01" rb lost_rows_never_turn_paid_into_failed,
     "RB-02" rb stale_rows_are_corrected_from_the_log,
     "RB-03" rb rebuilt_payment_keeps_its_id,

@@ -223,7 +223,8 @@ pub(super) fn rows_ahead_of_the_log_are_refused(effort: Effort) -> Report {
     let store = &world.nodes[A].store;
     let newest = store.appended();
     let mut refused = 0;
-    for lsn in (0..=before.0).take(effort.runs_max) {
+    // From the first batch on: it says in which format the store is.
+    for lsn in (1..=before.0).take(effort.runs_max) {
         let mut world = world.clone();
         world.crash(A, Keep::All, RowsAfterCrash::Whole);
         let mixed = std::mem::take(&mut world.nodes[A].store).mixed(newest, Lsn(lsn));

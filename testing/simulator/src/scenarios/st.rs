@@ -111,7 +111,7 @@ fn stopped(node: NodeIndex) -> World {
 }
 
 /// The node does not start, says why with these words, and has let nothing out.
-fn refuses_to_start(world: &mut World, node: NodeIndex, words: &str) {
+pub(super) fn refuses_to_start(world: &mut World, node: NodeIndex, words: &str) {
     let (sent, lsn) = (world.nodes[node].sent.len(), world.nodes[node].store.appended());
     let error = world.try_start(node).expect_err("it does not start").to_string();
     assert!(error.contains(words), "{error:?} names {words:?}");

@@ -129,7 +129,7 @@ impl World {
         if let Some(process) = &self.nodes[node].process {
             let finished = process.manager.wants(&command).and_then(|key| {
                 let frame = self.nodes[node].store.get(&key).expect("the disk can be read")?;
-                let record = quittance_journal::decode_record(&key, &frame, quittance_manager::PAYMENT_VERSION)
+                let record = quittance_journal::decode_record(&key, &frame, quittance_manager::FINISHED_PAYMENT_VERSION)
                     .expect("the record is whole");
                 Some(Box::new(
                     quittance_records::Record::from_bytes(record.body).expect("the record is a payment"),

@@ -2,7 +2,7 @@
 
 use quittance_channel::{Attached, Need};
 use quittance_journal::{EventNumber, Key, ReadError, Store, decode_record};
-use quittance_manager::{Command, Input, PAYMENT_VERSION, RequestId, Response};
+use quittance_manager::{Command, FINISHED_PAYMENT_VERSION, Input, RequestId, Response};
 use quittance_net::Tidings;
 use quittance_payments::Payment;
 use quittance_primitives::{ChannelId, NodeId, PaymentId};
@@ -236,7 +236,7 @@ fn read_payment(store: &dyn Store, key: &Key) -> Result<Option<Payment>, StopRea
         .get(key)
         .map_err(|error: ReadError| unreadable(error.to_string()))?;
     let Some(frame) = frame else { return Ok(None) };
-    let record = decode_record(key, &frame, PAYMENT_VERSION).map_err(|error| unreadable(error.to_string()))?;
+    let record = decode_record(key, &frame, FINISHED_PAYMENT_VERSION).map_err(|error| unreadable(error.to_string()))?;
     let payment = Payment::from_bytes(record.body);
     payment.map(Some).map_err(|fault| unreadable(format!("{key}: {fault}")))
 }
