@@ -10,7 +10,7 @@ use quittance_primitives::{
     PaymentPreimage, ShortChannelId,
 };
 use quittance_transactions::{CommitmentContents, Role};
-use quittance_wire::{ChannelAnnouncement, ChannelUpdate};
+use quittance_wire::{ChannelAnnouncement, ChannelReady, ChannelUpdate};
 use secp256k1::SECP256K1;
 
 /// By which every channel of a simulated world forwards.
@@ -52,8 +52,12 @@ pub struct Checker {
     claimed: BTreeMap<PaymentHash, PaymentPreimage>,
     /// The contents of each signed commitment that left.
     signed: BTreeMap<(ChannelId, Role, CommitmentNumber), CommitmentContents>,
+    /// The same of nodes that broke their word: they may sign twice for one number.
+    signed_by_excused: BTreeMap<(ChannelId, Role, CommitmentNumber), Vec<CommitmentContents>>,
     /// The last commitment of its own that each node has revoked, by channel.
     revoked: BTreeMap<(usize, ChannelId), CommitmentNumber>,
+    /// The alias that each node gave each channel.
+    aliases: BTreeMap<(usize, ChannelId), Option<ShortChannelId>>,
     /// Who has broadcast a commitment of which channel.
     closers: BTreeSet<(usize, ChannelId)>,
     commitments_broadcast: u64,
@@ -75,8 +79,12 @@ pub struct Checker {
     claims: BTreeMap<(usize, PaymentHash), (EventNumber, MilliSatoshi)>,
     /// Channels whose closing by commitment was ordered or provoked by the script.
     pub closable: bool,
-    /// Nodes that the script made break their word, by an old copy of their store: nothing is asked of them.
+    /// Nodes that the script made break their word, by an old copy of their store or by cheating: nothing is asked of them.
     pub excused: BTreeSet<usize>,
+    /// Of these, those of which it is still asked that they broadcast no revoked commitment: they heard their peers first.
+    came_back: BTreeSet<usize>,
+    /// Who has to do with each hash: whoever is paid, and whoever sent an HTLC of it on.
+    involved: BTreeMap<PaymentHash, BTreeSet<usize>>,
 }
 
 /// How a payment ended.
@@ -198,7 +206,7 @@ impl Checker {
                 payment_hash,
                 reason,
             } => {
-                if self.claimed.contains_key(payment_hash) {
+                if self.claimed.contains_key(payment_hash) && !self.is_betrayed(payment_hash) {
                     self.violated(
                         "G1",
                         format!("{payment_id} is reported as failed, and the payee claimed it"),
@@ -236,6 +244,23 @@ impl Checker {
         }
     }
 
+    /// A node is to be paid for a hash.
+    pub fn is_to_be_paid(&mut self, node: usize, hash: PaymentHash) {
+        self.involved.entry(hash).or_default().insert(node);
+    }
+
+    /// Whether a payment has to do with a node that broke its word: what it was paid for may not be claimed further up, to its own loss.
+    pub fn is_betrayed(&self, hash: &PaymentHash) -> bool {
+        let involved = self.involved.get(hash);
+        involved.is_some_and(|involved| !involved.is_disjoint(&self.excused))
+    }
+
+    /// A node's store came back from an older moment, and its peers are heard before it acts on what it says.
+    pub fn came_back(&mut self, node: usize) {
+        self.excused.insert(node);
+        self.came_back.insert(node);
+    }
+
     /// A preimage left a process: it is known to the world.
     pub fn preimage_left(&mut self, preimage: PaymentPreimage) {
         self.claimed.insert(preimage.hash(), preimage);
@@ -255,7 +280,7 @@ impl Checker {
     /// An HTLC left its payer, who has HTLCs for `in_flight` of `owed` now that may still be claimed.
     pub fn paid_for(&mut self, node: usize, hash: PaymentHash, in_flight: MilliSatoshi, owed: MilliSatoshi) {
         self.paid_for.insert((node, hash));
-        if in_flight > owed {
+        if in_flight > owed && !self.excused.contains(&node) {
             self.violated(
                 "G7",
                 format!("node {node} pays {in_flight} for {hash}, and owes {owed}"),
@@ -266,6 +291,7 @@ impl Checker {
     /// An HTLC that another brought left a node: for the fee, and as much sooner to expire, as every channel of these worlds asks for.
     pub fn sent_on(&mut self, node: usize, upstream: &ForwardSource, terms: &HtlcTerms) {
         self.forwarders.insert(node);
+        self.involved.entry(terms.payment_hash).or_default().insert(node);
         let fee =
             FORWARDING.fee_base.0 + terms.amount.0 * u64::from(FORWARDING.fee_proportional_millionths) / 1_000_000;
         if upstream.amount.0 < terms.amount.0 + fee {
@@ -288,6 +314,9 @@ impl Checker {
 
     /// Terms of a node left it: with a later time than any before, or the same as the last.
     pub fn terms_left(&mut self, node: usize, update: &ChannelUpdate) {
+        if self.excused.contains(&node) {
+            return;
+        }
         let last = self.terms.insert((node, update.short_channel_id), update.clone());
         if let Some(last) = last
             && last != *update
@@ -372,6 +401,9 @@ impl Checker {
 
     /// A user is told that a payment failed, and an HTLC of it is still in a commitment.
     pub fn failed_alive(&mut self, node: usize, payment: PaymentId) {
+        if self.excused.contains(&node) {
+            return;
+        }
         self.violated(
             "G1",
             format!("node {node} is told that {payment} failed, and can still pay it"),
@@ -380,10 +412,34 @@ impl Checker {
 
     /// A forwarder fails an HTLC although what it sent on for it can still be claimed.
     pub fn failed_too_early(&mut self, node: usize, channel: ChannelId, htlc: HtlcId) {
+        if self.excused.contains(&node) {
+            return;
+        }
         self.violated(
             "G3",
             format!("node {node} fails {htlc} of {channel} while the next HTLC is still there"),
         );
+    }
+
+    /// `channel_ready` left a node: for a channel that its disk has, and under one alias for ever.
+    pub fn ready_left(&mut self, node: usize, ready: &ChannelReady, is_durable: bool) {
+        if self.excused.contains(&node) {
+            return;
+        }
+        let (channel, alias) = (ready.channel_id, ready.short_channel_id);
+        if !is_durable {
+            self.violated(
+                "G6",
+                format!("node {node} uses {channel}, which its disk does not have"),
+            );
+        }
+        let earlier = self.aliases.insert((node, channel), alias);
+        if earlier.is_some_and(|earlier| earlier != alias) {
+            self.violated(
+                "G6",
+                format!("node {node} calls {channel} {earlier:?} and then {alias:?}"),
+            );
+        }
     }
 
     /// A node's handling up to `number` was confirmed.
@@ -400,15 +456,28 @@ impl Checker {
 
     /// A signature for a commitment of the peer's left.
     pub fn signed(&mut self, node: usize, channel: ChannelId, contents: &CommitmentContents) {
+        let key = (channel, contents.broadcaster, contents.number);
         if self.excused.contains(&node) {
+            self.signed_by_excused.entry(key).or_default().push(contents.clone());
             return;
         }
-        let key = (channel, contents.broadcaster, contents.number);
         if let Some(earlier) = self.signed.insert(key, contents.clone())
             && earlier != *contents
         {
             self.violated("G5", format!("two signatures for {} of {channel}", contents.number));
         }
+    }
+
+    /// What a commitment may hold, by the signatures for it that left.
+    pub fn contents_of(
+        &self,
+        channel: ChannelId,
+        broadcaster: Role,
+        number: CommitmentNumber,
+    ) -> impl Iterator<Item = &CommitmentContents> {
+        let key = (channel, broadcaster, number);
+        let by_excused = self.signed_by_excused.get(&key).into_iter().flatten();
+        self.signed.get(&key).into_iter().chain(by_excused)
     }
 
     /// A node reveals the secret of its commitment `number`.
@@ -417,10 +486,18 @@ impl Checker {
         *revoked = number.max(*revoked);
     }
 
-    /// A node broadcasts its commitment `number`, as far as that can be told.
-    pub fn commitment_broadcast(&mut self, node: usize, channel: ChannelId, number: Option<CommitmentNumber>) {
+    /// A node broadcasts its commitment `number`, as far as that can be told. A node that came back from an older moment cannot know of a
+    /// secret that it let go before and that never arrived; what its peer could punish it for it must not broadcast.
+    pub fn commitment_broadcast(
+        &mut self,
+        node: usize,
+        channel: ChannelId,
+        number: Option<CommitmentNumber>,
+        is_punishable: bool,
+    ) {
         self.closers.insert((node, channel));
-        if self.excused.contains(&node) {
+        let is_excused = self.excused.contains(&node);
+        if is_excused && !(self.came_back.contains(&node) && is_punishable) {
             return;
         }
         let revoked = self.revoked.get(&(node, channel));
@@ -431,7 +508,7 @@ impl Checker {
             );
         }
         self.commitments_broadcast += 1;
-        if !self.closable {
+        if !self.closable && !is_excused {
             self.violated("G6", format!("node {node} closes {channel} without need"));
         }
     }

@@ -6,14 +6,14 @@ use bitcoin::Script;
 use bitcoin::constants::ChainHash;
 use quittance_channel::opening::OpeningPolicy;
 use quittance_channel::{Channel, ChannelLimits, InlineVerifier};
-use quittance_journal::{EventNumber, Gate, Generation, Lsn, Store};
+use quittance_journal::{EventNumber, Gate, Generation, Key, Lsn, Store, UpdateId};
 use quittance_manager::{
     ChannelManager, Context, Effect, Face, ForwardConfig, ManagerConfig, NumberedEvent, RequestId, Response, Upgrade,
 };
 use quittance_monitor::{FeeEstimates, Tip};
 use quittance_onchain_tests::Wallet;
 use quittance_payments::{DirectRouter, InvoiceKey};
-use quittance_primitives::{FeeratePerKw, NodeId};
+use quittance_primitives::{ChannelId, FeeratePerKw, NodeId};
 use quittance_store::memory::{Fault, Keep, MemoryStore};
 
 use crate::Signer;
@@ -45,6 +45,8 @@ pub struct Node {
     pub fees: FeeEstimates,
     /// What becomes of HTLCs that pass through it, from its next start on.
     pub forwards: ForwardConfig,
+    /// Peers that may open channels to it that need no confirmation, from its next start on.
+    pub zeroconf_peers: BTreeSet<NodeId>,
     /// Whether its user is told of each part that fails, from its next start on.
     pub tell_path_failures: bool,
     /// The disk.
@@ -108,6 +110,7 @@ impl Node {
             signer: Signer::new(number),
             wallet,
             forwards: ForwardConfig::default(),
+            zeroconf_peers: BTreeSet::new(),
             tell_path_failures: false,
             fees: FeeEstimates::flat(FeeratePerKw(1_000)),
             store: disk(),
@@ -161,7 +164,7 @@ impl Node {
             opening: OpeningPolicy::for_chain(ChainHash::REGTEST),
             face: Face::default(),
             forwarding: FORWARDING,
-            zeroconf_peers: BTreeSet::new(),
+            zeroconf_peers: self.zeroconf_peers.clone(),
             forwards: self.forwards.clone(),
             tell_path_failures: self.tell_path_failures,
         };
@@ -240,6 +243,18 @@ impl Node {
     pub fn channel_with(&self, peer: &NodeId) -> Option<&Channel> {
         let channels = self.process.as_ref()?.manager.channels();
         channels.into_iter().find(|channel| channel.state().facts.peer == *peer)
+    }
+
+    /// The last batch that the disk was given.
+    pub(crate) fn last_appended(&self) -> Lsn {
+        self.store.appended()
+    }
+
+    /// Whether the disk holds a channel, whatever becomes of what is not synced.
+    pub(crate) fn has_on_disk(&self, channel: ChannelId) -> bool {
+        let durable = self.store.rows_at(Store::durable(&self.store));
+        let first = [Key::Checkpoint(channel), Key::Update(channel, UpdateId(1))];
+        first.iter().any(|key| durable.get(key).is_some())
     }
 
     /// The next effect that may leave, one at a time.

@@ -10,15 +10,19 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use quittance_channel::OnChain;
+use quittance_journal::Lsn;
 use quittance_manager::Command;
 use quittance_payments::HintHop;
 
 use crate::{Broken, End, Hold, NodeIndex, Random, World};
+use betrayals::{Cheat, Kept};
 use mood::Mood;
+use moves::BLOCKS_MAX;
 
 pub use recipe::{Kind, Recipe};
 pub use shrink::{Shrunk, shrink};
 
+mod betrayals;
 mod mood;
 mod moves;
 mod recipe;
@@ -60,8 +64,16 @@ pub struct Outcome {
     pub blocks: u64,
     /// How often blocks were replaced.
     pub reorgs: u64,
+    /// How often what gets into a mempool cost more than usual.
+    pub spikes: u64,
     /// How often a commitment was broadcast.
     pub closes: u64,
+    /// Revoked commitments that were put into a block.
+    pub cheats: u64,
+    /// Of these, those whose owner moved first with second stages.
+    pub second_stages: u64,
+    /// Stores that came back from an older moment, and replicas that were promoted.
+    pub backups: u64,
     /// Payments that were made.
     pub sent: u64,
     /// Payments that failed.
@@ -91,7 +103,11 @@ impl Outcome {
         self.garbage += other.garbage;
         self.blocks += other.blocks;
         self.reorgs += other.reorgs;
+        self.spikes += other.spikes;
         self.closes += other.closes;
+        self.cheats += other.cheats;
+        self.second_stages += other.second_stages;
+        self.backups += other.backups;
         self.sent += other.sent;
         self.failed += other.failed;
         self.never += other.never;
@@ -123,6 +139,10 @@ struct Sweep {
     /// Hints to each node from each that shares a channel with it.
     hints: BTreeMap<(NodeIndex, NodeIndex), Vec<HintHop>>,
     holds: Vec<(NodeIndex, Hold)>,
+    kept: Vec<Kept>,
+    cheats: Vec<Cheat>,
+    /// Where each node's disk was when the safety phase began.
+    began: Vec<Lsn>,
     payments: u64,
     figures: Outcome,
 }
@@ -177,6 +197,9 @@ impl Sweep {
         self.random = self.recipe.chances_of(u64::MAX);
         self.world.plans.clear();
         self.world.tell(|_| "faults stop".to_owned());
+        if self.recipe.has(Kind::Spikes) {
+            self.settle_fees();
+        }
         self.world.recover();
         for (payee, hold) in self.holds.clone() {
             let command = if self.random.chance(70) {
@@ -202,6 +225,7 @@ impl Sweep {
         }
         if self.mood.closes() {
             self.wait_for_the_chain();
+            self.judge_cheats();
         }
         self.world.conclude();
     }
@@ -212,7 +236,9 @@ impl Sweep {
             self.world.nodes[node].user.handles_at_once = true;
             self.world.handle_all_events(node);
         }
-        self.world.mine(8);
+        // What is claimed late is raised until it confirms, every few blocks.
+        let blocks_first = if self.cheats.is_empty() { 8 } else { 30 };
+        self.world.mine(blocks_first);
         for _ in 0..BLOCKS_TO_THE_END / BLOCKS_AT_ONCE {
             if !self.is_undecided() {
                 return;
@@ -223,7 +249,9 @@ impl Sweep {
 
     /// Whether a channel still has an HTLC, or an outcome that somebody waits for.
     fn is_undecided(&self) -> bool {
-        let processes = self.world.nodes.iter().filter_map(|node| node.process.as_ref());
+        let nodes = self.world.nodes.iter().enumerate();
+        let honest = nodes.filter(|(node, _)| !self.world.checker.excused.contains(node));
+        let processes = honest.filter_map(|(_, node)| node.process.as_ref());
         let mut channels = processes.flat_map(|process| process.manager.channels());
         channels.any(|channel| {
             let state = channel.state();

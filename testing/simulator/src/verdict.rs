@@ -78,7 +78,20 @@ impl World {
             }
             let kept = state.unreleased_htlcs().count() + state.claims.len();
             if kept > 0 {
-                found.push(("G8", format!("node {node} keeps {kept} outcomes in {id} for nobody")));
+                let htlc = state.unreleased_htlcs().next();
+                let first = htlc.map(|htlc| {
+                    (
+                        htlc.terms.id,
+                        &htlc.source,
+                        htlc.state,
+                        htlc.on_chain,
+                        htlc.acknowledged,
+                    )
+                });
+                found.push((
+                    "G8",
+                    format!("node {node} keeps {kept} outcomes in {id} for nobody: {first:?}"),
+                ));
             }
         }
         let unhandled = process.manager.unhandled_events();
@@ -176,6 +189,7 @@ impl World {
                 }
             }
             (Some(End::Failed(_)), false) => {}
+            (Some(End::Failed(_)), true) if self.checker.is_betrayed(&hash) => {}
             (None, false) if self.never_began(id, made) => {}
             (end, claimed) => {
                 let what = format!("{id} ended as {end:?}; claimed by its payee: {claimed}");

@@ -22,6 +22,7 @@ pub use channels::ChannelSetup;
 pub use payments::{Hold, Part};
 pub use wires::{Garbage, Latency};
 
+mod betrayals;
 mod chain;
 mod channels;
 mod gossip;
@@ -78,6 +79,8 @@ pub struct World {
     pub cut: Option<Cut>,
     /// Every payment that a caller asked for.
     pub requested: BTreeMap<PaymentId, Requested>,
+    /// What any two nodes support on their next connection.
+    pub features: Features,
     /// A story of the run, line by line, if it is wanted.
     pub story: Option<Vec<String>>,
     /// What the run did, step by step, as one number.
@@ -120,6 +123,7 @@ impl World {
             plans: Vec::new(),
             cut: None,
             requested: BTreeMap::new(),
+            features: Features::empty().offering(Feature::Anchors).offering(Feature::BasicMpp),
             story: None,
             hash: RunHash::default(),
             steps: 0,
@@ -175,7 +179,7 @@ impl World {
                     Input::PeerConnected {
                         peer,
                         generation,
-                        features: features(),
+                        features: self.features.clone(),
                     },
                 );
             }
@@ -405,6 +409,8 @@ impl World {
             Effect::Disconnect(peer, reason) => {
                 self.tell(|world| format!("{} hangs up: {reason:?}", world.nodes[node].name));
                 let peer = self.index_of(&peer);
+                // What was written before a connection is closed still arrives.
+                while self.deliver(node, peer) {}
                 self.disconnect(node, peer);
             }
             Effect::Notify(event) => {
@@ -495,6 +501,10 @@ impl World {
             Message::ChannelAnnouncement(announcement) => self.checker.announced(node, announcement),
             Message::UpdateFailMalformedHtlc(fail) => {
                 self.fail_left(node, fail.channel_id, fail.id, message.encode());
+            }
+            Message::ChannelReady(ready) => {
+                let is_durable = self.nodes[node].has_on_disk(ready.channel_id);
+                self.checker.ready_left(node, ready, is_durable);
             }
             _ => {}
         }
@@ -839,8 +849,4 @@ fn updates(message: &Message) -> Option<ChannelId> {
 
 fn pair(one: NodeIndex, other: NodeIndex) -> (NodeIndex, NodeIndex) {
     (one.min(other), one.max(other))
-}
-
-fn features() -> Features {
-    Features::empty().offering(Feature::Anchors).offering(Feature::BasicMpp)
 }

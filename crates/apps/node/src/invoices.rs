@@ -5,7 +5,7 @@ use std::time::Duration;
 use bitcoin::Network;
 use quittance_channel::Phase;
 use quittance_invoice::{Description, Invoice, RouteHintHop, Terms, UnsignedInvoice};
-use quittance_manager::{ChannelManager, NewPayment};
+use quittance_manager::NewPayment;
 use quittance_payments::{ForPayee, HintHop, InvoiceKey, InvoiceTerms, PaymentKind};
 use quittance_primitives::{
     BlockCount, CltvExpiryDelta, Feature, MilliSatoshi, NodeId, PaymentHash, PaymentId, PaymentPreimage, PaymentSecret,
@@ -123,14 +123,16 @@ pub(crate) fn hints(view: &View<'_>) -> Vec<Vec<RouteHintHop>> {
     let mut hints = Vec::new();
     for channel in view.manager.channels() {
         let (state, facts) = (channel.state(), &channel.state().facts);
-        let terms = view.manager.terms_of_peer(&facts.channel_id);
-        let (Some(terms), Ok(node), Phase::Normal) = (terms, facts.peer.public_key(), &state.phase) else {
+        // BOLT 7: by the peer's own name for the channel, which it knows when a payer names it.
+        let (Some(terms), Some(name)) = (view.manager.terms_of_peer(&facts.channel_id), state.name_at_peer()) else {
+            continue;
+        };
+        let (Ok(node), Phase::Normal) = (facts.peer.public_key(), &state.phase) else {
             continue;
         };
         let hop = RouteHintHop {
             node,
-            // BOLT 7: by the peer's own name for the channel, which it knows when a payer names it.
-            short_channel_id: ChannelManager::name_of(channel),
+            short_channel_id: name,
             fee_base_msat: terms.fee_base_msat,
             fee_proportional_millionths: terms.fee_proportional_millionths,
             cltv_expiry_delta: terms.cltv_expiry_delta,

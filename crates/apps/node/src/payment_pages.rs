@@ -181,7 +181,11 @@ mod tests {
         let mut batch = Batch::new();
         for number in 1..=1_200_u16 {
             let payment = payment(number, Some(u64::from(number)));
-            batch.put(Key::FinishedPayment(payment.id), FINISHED_PAYMENT_VERSION, &payment.to_bytes());
+            batch.put(
+                Key::FinishedPayment(payment.id),
+                FINISHED_PAYMENT_VERSION,
+                &payment.to_bytes(),
+            );
         }
         store.append(batch).unwrap();
         // One on its way, one whose end nobody has confirmed, and one that was confirmed while we read.
@@ -207,7 +211,11 @@ mod tests {
         let mut store = MemoryStore::new();
         let mut batch = Batch::new();
         let ended = payment(1, Some(7));
-        batch.put(Key::FinishedPayment(ended.id), FINISHED_PAYMENT_VERSION, &ended.to_bytes());
+        batch.put(
+            Key::FinishedPayment(ended.id),
+            FINISHED_PAYMENT_VERSION,
+            &ended.to_bytes(),
+        );
         store.append(batch).unwrap();
         assert_eq!(page(&store, &[payment(1, None)], None, 10), (vec![1], None));
     }
@@ -216,7 +224,11 @@ mod tests {
     fn a_damaged_record_is_named_and_not_passed_over() {
         let mut store = MemoryStore::new();
         let mut batch = Batch::new();
-        batch.put(Key::FinishedPayment(PaymentId([1; 32])), FINISHED_PAYMENT_VERSION, b"no payment");
+        batch.put(
+            Key::FinishedPayment(PaymentId([1; 32])),
+            FINISHED_PAYMENT_VERSION,
+            b"no payment",
+        );
         store.append(batch).unwrap();
         let read = finished_payments(&store, PaymentId([0; 32]));
         assert!(matches!(read, Err(StopReason::Unreadable(why)) if why.contains("01010101")));

@@ -22,6 +22,7 @@ mod decide;
 mod effect;
 mod facts;
 mod log;
+mod names;
 pub mod opening;
 mod outcome;
 mod policy;

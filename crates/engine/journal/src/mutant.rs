@@ -113,13 +113,17 @@ pub enum Mutant {
     ReorgForgotten,
     /// A channel is not closed in time to claim its HTLCs.
     ClaimDeadlineIgnored,
+    /// The alias that a channel gets is not in its log.
+    AliasNotLogged,
     /// An upgrade rewrites records before it says so.
     UpgradeUnannounced,
+    /// A state that its peer has not confirmed is broadcast after a reorganisation took back what closed the channel.
+    BarredUntilSeen,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 52] = [
+    pub const ALL: [Self; 54] = [
         Self::PreimageNotKept,
         Self::OutcomeReleasedAtRevocation,
         Self::OutcomeReleasedOnHandling,
@@ -171,7 +175,9 @@ impl Mutant {
         Self::RevokedHtlcsNotKept,
         Self::ReorgForgotten,
         Self::ClaimDeadlineIgnored,
+        Self::AliasNotLogged,
         Self::UpgradeUnannounced,
+        Self::BarredUntilSeen,
     ];
 }
 

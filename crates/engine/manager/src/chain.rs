@@ -125,16 +125,14 @@ impl ChannelManager {
     fn follow_tip(&mut self, turn: &mut Turn<'_>) {
         let height = self.tip.height;
         for id in self.channel_ids() {
+            self.say_ready(id, turn);
             let channel = &self.channels[&id];
-            let decision = channel
-                .decide_ready(height, None)
-                .or_else(|| channel.decide_funding_timeout(height))
-                .or_else(|| {
-                    self.monitors[&id]
-                        .monitor
-                        .is_double_spent()
-                        .then(|| channel.decide_double_spent())?
-                });
+            let decision = channel.decide_funding_timeout(height).or_else(|| {
+                self.monitors[&id]
+                    .monitor
+                    .is_double_spent()
+                    .then(|| channel.decide_double_spent())?
+            });
             if let Some(decision) = decision {
                 self.adopt(id, decision, turn);
                 if let Phase::Abandoned(why) = self.channels[&id].state().phase {
@@ -257,7 +255,14 @@ impl ChannelManager {
             if is_closing(&state.phase, &monitored.monitor) {
                 // A claim that older blocks lack is not late: they were found before it was made.
                 let is_behind = monitored.monitor.tip().height < self.best;
-                let broadcasts = if is_behind {
+                let is_barred = self.awaiting_peers.contains(&id) && is_reopened(&state.phase, &monitored.monitor);
+                #[cfg(feature = "mutants")]
+                let is_barred =
+                    is_barred && !quittance_journal::mutant::is_on(quittance_journal::mutant::Mutant::BarredUntilSeen);
+                if is_barred {
+                    mark!("chain: a state that its peer has not confirmed is not broadcast");
+                }
+                let broadcasts = if is_behind || is_barred {
                     Vec::new()
                 } else {
                     monitored.monitor.broadcasts(state, &context)
@@ -297,14 +302,7 @@ impl ChannelManager {
     /// Asks for the funding transaction of a channel of ours to be broadcast, as long as it is not confirmed.
     pub(crate) fn owe_funding(&self, id: ChannelId, turn: &mut Turn<'_>) {
         let state = self.channels[&id].state();
-        let may_lack_it = matches!(
-            state.phase,
-            Phase::AwaitingReady(_) | Phase::ShuttingDown(_) | Phase::ClosingAgreed(_)
-        );
-        if state.funding.is_none()
-            && may_lack_it
-            && let Some(funding) = state.funding_to_broadcast(|other| self.channels.contains_key(other))
-        {
+        if let Some(funding) = state.funding_to_broadcast(|other| self.channels.contains_key(other)) {
             turn.emit(Effect::Broadcast(Box::new(funding.clone()), Purpose::Funding(id)));
         }
     }
@@ -429,6 +427,12 @@ impl ChannelManager {
 /// Whether something of the channel's may have to be in the mempool.
 fn is_closing(phase: &Phase, monitor: &ChannelMonitor) -> bool {
     monitor.view().closing.is_some() || matches!(phase, Phase::ForceClosed(_) | Phase::ClosingAgreed(_))
+}
+
+/// Whether a commitment closed the channel that a reorganisation has taken back. Our own may be revoked if the peer never confirmed our state.
+fn is_reopened(phase: &Phase, monitor: &ChannelMonitor) -> bool {
+    let is_seen = matches!(phase, Phase::ForceClosed(ForceCloseReason::CommitmentConfirmed(_)));
+    is_seen && monitor.view().closing.is_none()
 }
 
 /// Reads what `Effect::Load` asks for, for `Input::Loaded`. Nothing for a key that the engine never asks for.

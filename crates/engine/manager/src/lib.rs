@@ -20,6 +20,7 @@ mod manager;
 mod misbehaviour;
 mod opening;
 mod outbound;
+mod readiness;
 mod restore;
 mod turn;
 mod upgrade;

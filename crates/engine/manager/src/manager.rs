@@ -341,10 +341,7 @@ impl ChannelManager {
 
     /// A channel can be used again: what waited for it goes on.
     fn link_is_up(&mut self, id: ChannelId, turn: &mut Turn<'_>) {
-        let tip = self.tip.height;
-        if let Some(decision) = self.channels[&id].decide_ready(tip, None) {
-            self.adopt(id, decision, turn);
-        }
+        self.say_ready(id, turn);
         self.forward_waiting(turn);
     }
 
@@ -553,24 +550,16 @@ impl ChannelManager {
         (channel.state().facts.peer == *peer).then_some(channel)
     }
 
-    /// The name by which a channel of ours is known at its other end, and by its peer.
+    /// The name of a channel of ours as the first hop of a payment: the one at its other end, as far as there is one.
     pub fn name_of(channel: &Channel) -> ShortChannelId {
         let state = channel.state();
-        let real = state.funding.map(|funding| funding.short_channel_id);
-        state.aliases.remote.or(real).unwrap_or_default()
+        state.name_at_peer().or(state.aliases.local).unwrap_or_default()
     }
 
     /// The channel that a sender means by a short channel id.
     pub(crate) fn channel_named(&self, name: ShortChannelId) -> Option<ChannelId> {
-        let is_named = |channel: &&Channel| {
-            let state = channel.state();
-            let real = state.funding.map(|funding| funding.short_channel_id);
-            real == Some(name) || state.aliases.local == Some(name) || state.aliases.remote == Some(name)
-        };
-        self.channels
-            .values()
-            .find(is_named)
-            .map(|channel| channel.state().facts.channel_id)
+        let named = self.channels.values().find(|channel| channel.state().is_named(name));
+        named.map(|channel| channel.state().facts.channel_id)
     }
 }
 

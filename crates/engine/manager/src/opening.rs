@@ -324,14 +324,20 @@ impl ChannelManager {
         for effect in reaction.effects {
             self.emit_channel_effect(id, effect, turn);
         }
-        self.owe_batch(id, turn);
-    }
-
-    /// The last channel of a batch is there: the funding transaction leaves once it is durable.
-    fn owe_batch(&self, id: ChannelId, turn: &mut Turn<'_>) {
         let funding = self.channels[&id].state().facts.funding_transaction.as_ref();
-        if funding.is_some_and(FundingTransaction::is_batch) {
-            self.owe_funding(id, turn);
+        match funding.filter(|funding| funding.is_batch()) {
+            None => self.say_ready(id, turn),
+            Some(batch) => {
+                let there = batch
+                    .channels()
+                    .iter()
+                    .filter(|other| self.channels.contains_key(other));
+                let members: Vec<_> = there.copied().collect();
+                self.owe_funding(id, turn);
+                for member in members {
+                    self.say_ready(member, turn);
+                }
+            }
         }
     }
 

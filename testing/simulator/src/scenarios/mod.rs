@@ -22,6 +22,7 @@ mod reorgs;
 mod st;
 mod stage;
 mod upgrade;
+mod zeroconf;
 
 use crate::{Effort, Report};
 
@@ -123,6 +124,7 @@ scenarios! {
     "CH-05" open unfunded_channel_ends_by_height_not_by_uptime,
     "CH-06" batch double_spent_funding_ends_the_open_when_buried,
     "CH-07" batch batch_open_funds_all_or_none,
+    "CH-08" zeroconf zero_conf_channel_is_used_only_once_durable,
     "CH-09" close shutdown_is_repeated_and_never_forgotten,
     "CH-10" close any_signed_closing_transaction_is_recognised,
     "CH-11" close closed_channel_still_explains_its_payments,

@@ -32,6 +32,9 @@ pub(super) struct Mood {
     pub(super) reorg: u64,
     pub(super) fee: u64,
     pub(super) policy: u64,
+    pub(super) spike: u64,
+    pub(super) cheat: u64,
+    pub(super) backup: u64,
 }
 
 impl Mood {
@@ -47,7 +50,7 @@ impl Mood {
             let drawn = random.below(weight);
             if is_left_out { 0 } else { drawn }
         };
-        Self {
+        let mut mood = Self {
             shape,
             moves: 60 + weight(None, 400),
             crash: weight(Some(Kind::Crashes), 6),
@@ -65,7 +68,15 @@ impl Mood {
             reorg: weight(Some(Kind::Reorgs), 3),
             fee: weight(Some(Kind::Fees), 3),
             policy: weight(Some(Kind::Policies), 3),
+            spike: weight(Some(Kind::Spikes), 3),
+            cheat: weight(Some(Kind::Cheats), 4),
+            backup: weight(Some(Kind::Backups), 4).saturating_sub(2),
+        };
+        if !mood.closes() {
+            // Whoever is betrayed closes the channel.
+            (mood.cheat, mood.backup) = (0, 0);
         }
+        mood
     }
 }
 
@@ -111,6 +122,7 @@ impl Sweep {
             node.syncs_wait = random.chance(30) && recipe.has(Kind::Syncs);
             node.user.handles_at_once = random.chance(50) || !recipe.has(Kind::Users);
         }
+        let began = (0..nodes).map(|node| world.lsn(node)).collect();
         Self {
             world,
             random,
@@ -118,6 +130,9 @@ impl Sweep {
             mood,
             hints,
             holds: Vec::new(),
+            kept: Vec::new(),
+            cheats: Vec::new(),
+            began,
             payments: 0,
             figures: Outcome::default(),
         }

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use bitcoin::FeeRate;
 use quittance_channel::{CloseRequest, ForwardingPolicy};
 use quittance_manager::{Command, Input};
 use quittance_monitor::FeeEstimates;
@@ -21,7 +22,7 @@ pub(super) const CLOCK_JUMP_MAX_MS: u64 = 2 * 3_600_000;
 const NEVER_TRIMMED: u64 = 20_000_000;
 /// Blocks that are found while things fail: fewer than a node may be away in without missing a deadline (A2), and in runs without closes so
 /// few that no deadline comes near.
-const BLOCKS_MAX: u64 = 10;
+pub(super) const BLOCKS_MAX: u64 = 10;
 /// The deepest reorganisation: less than what is called buried.
 const REORG_MAX: u64 = 4;
 
@@ -59,7 +60,7 @@ impl Sweep {
         let waits = self.world.nodes[node].syncs_wait;
         // What is not yet safe is in the greatest danger.
         let danger = if waits { 2 } else { 1 };
-        let actions: [(u64, Action); 17] = [
+        let actions: [(u64, Action); 22] = [
             (mood.pay, Self::pay),
             (if waits { 12 } else { 0 }, |sweep, node| sweep.world.sync(node)),
             (mood.crash * danger, Self::die),
@@ -77,6 +78,11 @@ impl Sweep {
             (mood.reorg, |sweep, _| sweep.replace_blocks()),
             (mood.fee, Self::change_fees),
             (mood.policy, Self::change_policy),
+            (mood.spike, |sweep, _| sweep.raise_fees()),
+            (mood.cheat * 2, Self::keep_commitment),
+            (mood.cheat, Self::cheat),
+            (mood.backup, Self::restore_backup),
+            (mood.backup, Self::promote_replica),
         ];
         let mut drawn = self.random.below(actions.iter().map(|(weight, _)| weight).sum());
         for (weight, action) in actions {
@@ -106,8 +112,7 @@ impl Sweep {
         };
         // What is trimmed from a commitment may be lost with its channel (A3), and nothing else may.
         let amount = if self.mood.closes() {
-            // Each its own amount: the checker tells outputs apart by what they hold.
-            amount.max(NEVER_TRIMMED) + 1_000 * self.random.below(30_000)
+            amount.max(NEVER_TRIMMED)
         } else {
             amount
         };
@@ -412,5 +417,32 @@ impl Sweep {
     fn change_fees(&mut self, node: NodeIndex) {
         let feerate = 300 + u32::try_from(self.random.below(2_500)).expect("small");
         self.world.nodes[node].fees = FeeEstimates::flat(FeeratePerKw(feerate));
+    }
+
+    /// What gets into a block costs more, for a while; everybody sees it, each in its own way.
+    fn raise_fees(&mut self) {
+        let sat_per_vb = [1, 3, 10, 30][self.pick(4)];
+        self.figures.spikes += u64::from(sat_per_vb > 1);
+        let least = FeeRate::from_sat_per_vb_u32(sat_per_vb);
+        self.world.chain.chain.set_mempool_min_feerate(least);
+        self.world
+            .tell(|_| format!("a mempool takes {sat_per_vb} sat for a virtual byte, and no less"));
+        for node in 0..self.world.nodes.len() {
+            // 250 for 1,000 units of weight are 1 for a virtual byte.
+            let percent = 100 + u32::try_from(self.random.below(100)).expect("small");
+            let feerate = FeeratePerKw((sat_per_vb * 250 * percent / 100).max(1_000));
+            self.world.nodes[node].fees = FeeEstimates::flat(feerate);
+        }
+    }
+
+    /// Fees are what they were.
+    pub(super) fn settle_fees(&mut self) {
+        self.world
+            .chain
+            .chain
+            .set_mempool_min_feerate(FeeRate::from_sat_per_vb_u32(1));
+        for node in &mut self.world.nodes {
+            node.fees = FeeEstimates::flat(FeeratePerKw(1_000));
+        }
     }
 }

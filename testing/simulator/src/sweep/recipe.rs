@@ -75,6 +75,12 @@ kinds! {
     Policies "policies",
     /// What a node thinks of fees changes.
     Fees "fees",
+    /// Fees rise steeply, and what pays too little leaves every mempool.
+    Spikes "spikes",
+    /// Revoked commitments are put into blocks, and what their owners can make of them.
+    Cheats "cheats",
+    /// Stores come back from an older moment: a backup that is declared, or a replica that was behind.
+    Backups "backups",
 }
 
 impl Recipe {

@@ -5,13 +5,15 @@
 
 use bitcoin::{Amount, Block, BlockHash, FeeRate, OutPoint, Transaction, TxOut, Txid};
 use quittance_channel::opening::FundingTransaction;
-use quittance_channel::{ChannelState, OfferedHtlc};
+use quittance_channel::{ChannelState, OfferedHtlc, Side};
 use quittance_manager::{ChainEvent, Command, ConnectedBlock, Effect, Enforcement, Input, RequestId};
 use quittance_monitor::{Broadcast, OUTCOME_DEPTH, Tip};
 use quittance_onchain_tests::Wallet;
 use quittance_primitives::{BlockCount, BlockHeight, ChannelId, NodeId, PaymentPreimage};
 use quittance_regtest::{Chain, ChainEvent as Change, ChainParameters, EmbeddedChain, Faucet, MineOptions, Policy};
-use quittance_transactions::ObscuringFactor;
+use quittance_transactions::{
+    CommitmentOutput, CommitmentTransaction, HtlcDirection, ObscuringFactor, OutputRole, Role,
+};
 
 use super::{NodeIndex, World};
 
@@ -256,11 +258,18 @@ impl World {
     pub(super) fn enforce(&mut self, node: NodeIndex, enforcement: &Enforcement) {
         if let Broadcast::Commitment { commitment, .. } = &enforcement.broadcast {
             let process = self.nodes[node].process.as_ref().expect("its effects are released");
-            let channel = process.manager.channel(&enforcement.channel);
-            let number = channel.and_then(|channel| {
-                ObscuringFactor::of(&channel.state().facts.terms()).number_of(commitment.transaction())
-            });
-            self.checker.commitment_broadcast(node, enforcement.channel, number);
+            let state = process
+                .manager
+                .channel(&enforcement.channel)
+                .map(quittance_channel::Channel::state);
+            let number =
+                state.and_then(|state| ObscuringFactor::of(&state.facts.terms()).number_of(commitment.transaction()));
+            let peer = state.map(|state| self.index_of(&state.facts.peer));
+            let is_punishable = peer
+                .zip(number)
+                .is_some_and(|(peer, number)| self.knows_secret(peer, enforcement.channel, number));
+            self.checker
+                .commitment_broadcast(node, enforcement.channel, number, is_punishable);
         }
         let Self { nodes, .. } = self;
         let node_of = &mut nodes[node];
@@ -304,7 +313,8 @@ impl World {
     }
 
     /// Whether somebody may still claim an HTLC of a channel that a transaction in the chain has closed; nothing while the channel is not
-    /// closed. Judged by values alone: what has the HTLC's value may be the HTLC.
+    /// closed. An output can be claimed until what spends it is buried: its expiry takes nothing from the payee, and what a claim costs may
+    /// fall.
     pub(super) fn is_claimable_on_chain(&self, state: &ChannelState, htlc: &OfferedHtlc) -> Option<bool> {
         let chain = &self.chain.chain;
         let closed = chain.spent_by(&state.facts.funding)?;
@@ -314,13 +324,52 @@ impl World {
             return Some(true);
         }
         let closing = chain.ledger().transaction(&closed.txid)?;
-        let value = htlc.terms.amount.to_sat_floor();
-        let mut outputs = (0..).zip(&closing.output).filter(|(_, output)| output.value == value);
-        Some(outputs.any(|(vout, _)| {
-            let txid = closed.txid;
-            let spend = chain.spent_by(&OutPoint { txid, vout });
+        let outputs = self.outputs_of(state, htlc, closing);
+        Some(outputs.into_iter().any(|outpoint| {
+            let spend = chain.spent_by(&outpoint);
             !spend.and_then(|spend| spend.height).is_some_and(is_buried)
         }))
+    }
+
+    /// The outputs that may hold an HTLC of ours. Of a commitment that left its signer before the world's eyes the one that does is known;
+    /// of any other transaction it may be whatever has the HTLC's value.
+    fn outputs_of(&self, state: &ChannelState, htlc: &OfferedHtlc, closing: &Transaction) -> Vec<OutPoint> {
+        let terms = state.facts.terms();
+        let number = ObscuringFactor::of(&terms).number_of(closing);
+        let id = state.facts.channel_id;
+        let of_role = |role: Role| {
+            let mut contents = self.checker.contents_of(id, role, number?);
+            contents.find_map(|contents| {
+                let commitment = CommitmentTransaction::build(&terms, contents).ok()?;
+                (commitment.transaction().compute_txid() == closing.compute_txid()).then_some(commitment)
+            })
+        };
+        let Some((broadcaster, commitment)) = [Role::Opener, Role::Accepter]
+            .into_iter()
+            .find_map(|role| Some((role, of_role(role)?)))
+        else {
+            let value = htlc.terms.amount.to_sat_floor();
+            let txid = closing.compute_txid();
+            let outputs = (0..).zip(&closing.output).filter(|(_, output)| output.value == value);
+            return outputs.map(|(vout, _)| OutPoint { txid, vout }).collect();
+        };
+        let direction = if broadcaster == state.facts.role(Side::Local) {
+            HtlcDirection::Offered
+        } else {
+            HtlcDirection::Received
+        };
+        let is_meant = |output: &CommitmentOutput| match output.role {
+            OutputRole::Htlc(other) => (other.id, other.direction) == (htlc.terms.id, direction),
+            OutputRole::ToBroadcaster
+            | OutputRole::ToCountersignatory
+            | OutputRole::Anchor(_)
+            | OutputRole::SharedAnchor => false,
+        };
+        commitment
+            .outputs()
+            .filter(is_meant)
+            .map(|output| output.outpoint)
+            .collect()
     }
 
     /// Preimages that stand in a block are known to the world.

@@ -98,6 +98,7 @@ impl World {
             attempts: 3,
             routes: Vec::new(),
         };
+        self.checker.is_to_be_paid(payee, invoice.payment_hash);
         let request = self.command(payer, Command::SendPayment(Box::new(payment.clone())));
         self.requested.entry(id).or_insert(Requested {
             payer,
@@ -129,8 +130,9 @@ impl World {
         if let Some(process) = &self.nodes[node].process {
             let finished = process.manager.wants(&command).and_then(|key| {
                 let frame = self.nodes[node].store.get(&key).expect("the disk can be read")?;
-                let record = quittance_journal::decode_record(&key, &frame, quittance_manager::FINISHED_PAYMENT_VERSION)
-                    .expect("the record is whole");
+                let record =
+                    quittance_journal::decode_record(&key, &frame, quittance_manager::FINISHED_PAYMENT_VERSION)
+                        .expect("the record is whole");
                 Some(Box::new(
                     quittance_records::Record::from_bytes(record.body).expect("the record is a payment"),
                 ))
@@ -155,7 +157,8 @@ impl World {
         self.hints(from, to).into_iter().next().expect("they share a channel")
     }
 
-    /// A hint to `to` over each channel from `from`, in the order in which they were confirmed.
+    /// A hint to `to` over each channel from `from` that has a name there: by the alias that it gave `to`, or in the order in which they
+    /// were confirmed.
     ///
     /// # Panics
     /// When `from` does not run.
@@ -165,12 +168,15 @@ impl World {
         let channels = process.manager.channels().map(quittance_channel::Channel::state);
         let mut hints: Vec<_> = channels
             .filter(|state| state.facts.peer == peer)
-            .map(|state| HintHop {
-                node: self.nodes[from].id(),
-                short_channel_id: state.funding.expect("it is confirmed").short_channel_id,
-                fee_base: state.policy.fee_base,
-                fee_proportional_millionths: state.policy.fee_proportional_millionths,
-                cltv_expiry_delta: state.policy.cltv_expiry_delta.0,
+            .filter_map(|state| {
+                let place = state.funding.map(|funding| funding.short_channel_id);
+                Some(HintHop {
+                    node: self.nodes[from].id(),
+                    short_channel_id: state.aliases.local.or(place)?,
+                    fee_base: state.policy.fee_base,
+                    fee_proportional_millionths: state.policy.fee_proportional_millionths,
+                    cltv_expiry_delta: state.policy.cltv_expiry_delta.0,
+                })
             })
             .collect();
         hints.sort_by_key(|hint| hint.short_channel_id);

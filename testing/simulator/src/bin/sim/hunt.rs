@@ -122,7 +122,7 @@ mod switched {
     }
 
     /// Rows that are about what a mutant does, where chance would seldom come to it: they are tried first.
-    const STORIES: [(Mutant, &str); 19] = [
+    const STORIES: [(Mutant, &str); 20] = [
         (Mutant::PaymentRowAfterSend, "OP-09"),
         (Mutant::OldRowBelieved, "OP-11"),
         (Mutant::SignedAgainOtherwise, "RE-02"),
@@ -141,6 +141,7 @@ mod switched {
         (Mutant::ReorgForgotten, "OC-15"),
         (Mutant::ClaimDeadlineIgnored, "FW-13"),
         (Mutant::RevokedHtlcsNotKept, "OC-08"),
+        (Mutant::AliasNotLogged, "CH-08"),
         (Mutant::UpgradeUnannounced, "ST-14"),
     ];
 

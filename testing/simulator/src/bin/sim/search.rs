@@ -99,8 +99,12 @@ fn print(sum: &Sum, taken: Duration) {
         figures.crashes, figures.restores, figures.rebuilds, figures.cuts, figures.garbage,
     );
     println!(
-        "chain: {} blocks among the faults, {} reorganisations, {} commitments broadcast",
-        figures.blocks, figures.reorgs, figures.closes,
+        "chain: {} blocks among the faults, {} reorganisations, {} fee spikes, {} commitments broadcast",
+        figures.blocks, figures.reorgs, figures.spikes, figures.closes,
+    );
+    println!(
+        "betrayals: {} revoked commitments in blocks, {} of them with second stages; {} stores or replicas of an older moment",
+        figures.cheats, figures.second_stages, figures.backups,
     );
     println!(
         "payments: {} sent, {} failed, {} never began; runs that broke something: {broken}",
