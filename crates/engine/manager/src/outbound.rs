@@ -197,7 +197,7 @@ impl ChannelManager {
             session_key: turn.draw(),
             hops: onion::hops(route, for_payee),
         };
-        onion::packet(&part, &payment.payment_hash).ok()?;
+        onion::check(&part).ok()?;
         let htlc = NewHtlc {
             amount: first.amount,
             payment_hash: payment.payment_hash,

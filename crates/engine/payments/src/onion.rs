@@ -2,7 +2,7 @@
 
 use quittance_channel::{OnionHop, PaymentPart};
 use quittance_onion::{
-    CreateError, PAYMENT_AREA, PayloadRecords, PaymentData, SharedSecret, create_onion, session_secrets,
+    CreateError, PAYMENT_AREA, PayloadRecords, PaymentData, SharedSecret, check_hops, create_onion, session_secrets,
 };
 use quittance_primitives::{MilliSatoshi, PaymentHash, PaymentId, PaymentPreimage, PaymentSecret};
 use secp256k1::SecretKey;
@@ -74,21 +74,21 @@ pub fn fits(route: &Route, payee: &ForPayee) -> bool {
 /// # Errors
 /// [`CreateError`] when the payloads do not fit, or the session key is no key.
 pub fn packet(part: &PaymentPart, payment_hash: &PaymentHash) -> Result<Box<[u8; 1366]>, CreateError> {
-    let session_key = session_key(part)?;
-    let hops: Vec<_> = part
-        .hops
-        .iter()
-        .map(|hop| quittance_onion::OnionHop {
-            node: hop.node,
-            payload: hop.payload.clone(),
-        })
-        .collect();
-    let onion = create_onion(&session_key, &hops, &payment_hash.0, PAYMENT_AREA)?;
+    let onion = create_onion(&session_key(part)?, &onion_hops(part), &payment_hash.0, PAYMENT_AREA)?;
     let packet = onion
         .packet
         .as_payment()
         .expect("an onion for a payment has the length of one");
     Ok(Box::new(*packet))
+}
+
+/// Whether [`packet`] can be made of a part, without the work of making it.
+///
+/// # Errors
+/// [`CreateError`], as [`packet`] has it.
+pub fn check(part: &PaymentPart) -> Result<(), CreateError> {
+    session_key(part)?;
+    check_hops(&onion_hops(part), PAYMENT_AREA)
 }
 
 /// The secrets that we share with the hops of a part: failures are read with them.
@@ -98,6 +98,15 @@ pub fn packet(part: &PaymentPart, payment_hash: &PaymentHash) -> Result<Box<[u8;
 pub fn secrets(part: &PaymentPart) -> Result<Vec<SharedSecret>, CreateError> {
     let nodes: Vec<_> = part.hops.iter().map(|hop| hop.node).collect();
     session_secrets(&session_key(part)?, &nodes)
+}
+
+fn onion_hops(part: &PaymentPart) -> Vec<quittance_onion::OnionHop> {
+    let hops = part.hops.iter();
+    hops.map(|hop| quittance_onion::OnionHop {
+        node: hop.node,
+        payload: hop.payload.clone(),
+    })
+    .collect()
 }
 
 fn session_key(part: &PaymentPart) -> Result<SecretKey, CreateError> {

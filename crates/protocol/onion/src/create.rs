@@ -64,16 +64,8 @@ pub fn create_onion(
     associated_data: &[u8],
     area: usize,
 ) -> Result<NewOnion, CreateError> {
-    let last = hops.len().checked_sub(1).ok_or(CreateError::NoHops)?;
-    let needed = hops.iter().map(OnionHop::encoded_len).sum();
-    let fitting = area.min(MAX_AREA);
-    if needed > fitting {
-        return Err(CreateError::TooLong { needed, area: fitting });
-    }
-    let area = fitting;
-    if let Some(short) = hops.iter().position(|hop| hop.payload.len() < 2) {
-        return Err(CreateError::PayloadTooShort(short));
-    }
+    check_hops(hops, area)?;
+    let (area, last) = (area.min(MAX_AREA), hops.len() - 1);
     let (first_key, secrets) = secrets_and_first_key(session_key, hops.iter().map(|hop| &hop.node))?;
 
     let filler = filler(&hops[..last], &secrets, area);
@@ -94,6 +86,26 @@ pub fn create_onion(
         packet: OnionPacket::assemble(&first_key, &payloads, &next_hmac),
         secrets,
     })
+}
+
+/// Whether [`create_onion`] makes an onion of `hops`, asked without any work on the curve: it then fails for no session key that anybody
+/// will ever draw.
+///
+/// # Errors
+/// [`CreateError::NoHops`], [`CreateError::TooLong`] or [`CreateError::PayloadTooShort`].
+pub fn check_hops(hops: &[OnionHop], area: usize) -> Result<(), CreateError> {
+    if hops.is_empty() {
+        return Err(CreateError::NoHops);
+    }
+    let needed = hops.iter().map(OnionHop::encoded_len).sum();
+    let area = area.min(MAX_AREA);
+    if needed > area {
+        return Err(CreateError::TooLong { needed, area });
+    }
+    match hops.iter().position(|hop| hop.payload.len() < 2) {
+        Some(short) => Err(CreateError::PayloadTooShort(short)),
+        None => Ok(()),
+    }
 }
 
 /// The secrets that a session key shares with the nodes of a route, in its order.

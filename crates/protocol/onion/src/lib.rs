@@ -78,7 +78,7 @@ pub use blinded_path::{
     BlindedHop, BlindedPath, ChannelEnd, IntroductionNode, NewBlindedPath, PathNode, create_blinded_path, unblind,
 };
 pub use blinded_payment::{BlindedPathCost, FinalHtlc};
-pub use create::{CreateError, NewOnion, OnionHop, create_onion, session_secrets};
+pub use create::{CreateError, NewOnion, OnionHop, check_hops, create_onion, session_secrets};
 pub use failure::{ChannelUpdateBytes, Failure, FailureCode, FailureError, OnionHash};
 pub use onion_message::{IgnoredMessage, MessageContents, OpenedMessage, create_message, message_path, open_message};
 pub use open::{NodeKey, OpenedOnion, PathRole, Refusal, open_onion};

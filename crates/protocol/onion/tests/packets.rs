@@ -5,8 +5,8 @@ mod route;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use quittance_onion::{
-    CreateError, MAX_AREA, OVERHEAD, OnionError, OnionPacket, PAYMENT_AREA, SharedSecret, create_onion, peel,
-    peel_with_key, session_secrets,
+    CreateError, MAX_AREA, OVERHEAD, OnionError, OnionPacket, PAYMENT_AREA, SharedSecret, check_hops, create_onion,
+    peel, peel_with_key, session_secrets,
 };
 use quittance_onion::{Failure, OnionHash};
 use route::{hops, node_id, node_key, session_key};
@@ -48,6 +48,22 @@ fn what_cannot_be_an_onion_is_not_made() {
     let make = |payloads| create_onion(&session_key(), &hops(payloads), &[], PAYMENT_AREA).unwrap_err();
     assert_eq!(make(vec![]), CreateError::NoHops);
     assert_eq!(make(vec![vec![1; 2], vec![1]]), CreateError::PayloadTooShort(1));
+}
+
+#[test]
+fn hops_are_refused_by_a_check_as_they_are_by_the_making() {
+    let payloads = [
+        vec![],
+        vec![vec![1; 2], vec![1]],
+        vec![vec![1; 1300 - 35]],
+        vec![vec![1; 1300 - 34]],
+        vec![vec![1; 15]; 27],
+        vec![vec![1; 15]; 28],
+    ];
+    for hops in payloads.map(hops) {
+        let made = create_onion(&session_key(), &hops, &[], PAYMENT_AREA).map(|_| ());
+        assert_eq!(check_hops(&hops, PAYMENT_AREA), made);
+    }
 }
 
 #[test]
