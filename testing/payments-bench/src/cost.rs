@@ -7,7 +7,7 @@ use rustix::time::{ClockId, clock_gettime};
 
 /// A moment in the life of this process.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Moment {
+pub struct Moment {
     time: Instant,
     processor: Duration,
     bytes_written: u64,
@@ -15,17 +15,18 @@ pub(crate) struct Moment {
 
 /// What happened between two moments.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Cost {
+pub struct Cost {
     /// On the wall's clock.
-    pub(crate) time: Duration,
+    pub time: Duration,
     /// Of all threads.
-    pub(crate) processor: Duration,
+    pub processor: Duration,
     /// What the kernel was given to write to disks.
-    pub(crate) bytes_written: u64,
+    pub bytes_written: u64,
 }
 
 impl Moment {
-    pub(crate) fn now() -> Self {
+    /// Now.
+    pub fn now() -> Self {
         Self {
             time: Instant::now(),
             processor: clock(ClockId::ProcessCPUTime),
@@ -36,7 +37,7 @@ impl Moment {
 
 impl Moment {
     /// How long ago it was.
-    pub(crate) fn elapsed(&self) -> Duration {
+    pub fn elapsed(&self) -> Duration {
         self.time.elapsed()
     }
 }
@@ -54,12 +55,12 @@ impl Sub for Moment {
 }
 
 /// The processor time of this thread so far.
-pub(crate) fn thread_time() -> Duration {
+pub fn thread_time() -> Duration {
     clock(ClockId::ThreadCPUTime)
 }
 
 /// The memory that this process has, in KiB.
-pub(crate) fn memory_kib() -> u64 {
+pub fn memory_kib() -> u64 {
     figure_of("/proc/self/status", "VmRSS:")
 }
 

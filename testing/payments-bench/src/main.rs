@@ -1,19 +1,15 @@
 //! Measures payments end to end, in one process and one thread with the store's own: real engines, gates, signers and stores, real syncs,
 //! and every message encoded and decoded.
 //!
-//! - `quittance-payments-bench payments [COUNT]`: direct and forwarded, one at a time and 100 in flight.
-//! - `quittance-payments-bench memory [COUNT]`: the same with stores in memory, and the engine alone.
+//! - `quittance-payments-bench payments [COUNT] [WORD]`: direct and forwarded, one at a time and 100 in flight; or what has the word in
+//!   its name.
+//! - `quittance-payments-bench memory [COUNT] [WORD]`: the same with stores in memory, and the engine alone.
 //! - `quittance-payments-bench start FOLDER [CHANNELS] [PAYMENTS]`: makes a store with so many channels and old payments, if there is
 //!   none, then starts a node from it and says what that took. Run it twice: a start in a process that made the store says little.
 
-mod cost;
-mod node;
-mod opening;
-mod payments;
-mod restart;
-mod town;
-
 use std::path::Path;
+
+use quittance_payments_bench::{node, payments, restart};
 
 fn main() -> node::Outcome<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -24,9 +20,10 @@ fn main() -> node::Outcome<()> {
             .transpose()?
             .unwrap_or(otherwise))
     };
+    let only = arguments.get(2).map_or("", String::as_str);
     match arguments.first().map(String::as_str) {
-        Some("payments") => payments::measure(number(1, 1_000)?),
-        Some("memory") => payments::measure_in_memory(number(1, 1_000)?),
+        Some("payments") => payments::measure(number(1, 1_000)?, only),
+        Some("memory") => payments::measure_in_memory(number(1, 1_000)?, only),
         Some("start") => {
             let folder = arguments.get(1).ok_or("which folder?")?;
             restart::measure(
@@ -35,6 +32,8 @@ fn main() -> node::Outcome<()> {
                 number(3, 100_000)?,
             )
         }
-        Some(_) | None => Err("payments [COUNT] | memory [COUNT] | start FOLDER [CHANNELS] [PAYMENTS]".into()),
+        Some(_) | None => {
+            Err("payments [COUNT] [WORD] | memory [COUNT] [WORD] | start FOLDER [CHANNELS] [PAYMENTS]".into())
+        }
     }
 }

@@ -12,8 +12,8 @@ use bitcoin::constants::ChainHash;
 use bitcoin::hashes::{Hash, sha256};
 use quittance_channel::opening::OpeningPolicy;
 use quittance_channel::{ChannelLimits, ForwardingPolicy, Verifier};
-use quittance_journal::{EventNumber, Gate, Lsn, Store};
-use quittance_manager::{ChannelManager, Context, Effect, Face, ForwardConfig, Input, ManagerConfig, Upgrade};
+use quittance_journal::{Change, EventNumber, Gate, Lsn, Store};
+use quittance_manager::{ChannelManager, Context, Effect, Face, ForwardConfig, Input, ManagerConfig, Signing, Upgrade};
 use quittance_monitor::{FeeEstimates, Tip};
 use quittance_payments::{DirectRouter, InvoiceKey};
 use quittance_primitives::{CltvExpiryDelta, FeeratePerKw, MilliSatoshi, NodeId};
@@ -23,51 +23,63 @@ use quittance_store::memory::MemoryStore;
 
 use crate::cost::thread_time;
 
-pub(crate) type Outcome<T> = Result<T, Box<dyn Error>>;
+/// What may fail in a measurement.
+pub type Outcome<T> = Result<T, Box<dyn Error>>;
 
 /// How long a sync may take.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A node.
-pub(crate) struct Node {
-    pub(crate) signer: LocalSigner,
-    pub(crate) manager: ChannelManager,
-    pub(crate) gate: Gate<Effect>,
-    pub(crate) disk: Disk,
+pub struct Node {
+    /// Its secrets.
+    pub signer: LocalSigner,
+    /// Its engine.
+    pub manager: ChannelManager,
+    /// Holds effects until what they rest on is durable.
+    pub gate: Gate<Effect>,
+    /// Its records.
+    pub disk: Disk,
     /// Messages that came, each with the place of its sender.
-    pub(crate) inbox: VecDeque<(usize, Vec<u8>)>,
+    pub inbox: VecDeque<(usize, Vec<u8>)>,
     /// The last event that the user has handled, until a step takes the word of it along.
-    pub(crate) handled: Option<EventNumber>,
+    pub handled: Option<EventNumber>,
     /// Steps of the engine.
-    pub(crate) steps: u64,
+    pub steps: u64,
+    /// Bytes of the records that those have written.
+    pub record_bytes: u64,
     /// Processor time in the engine.
-    pub(crate) engine_time: Duration,
+    pub engine_time: Duration,
     /// Processor time of all of the node, the store's threads left out.
-    pub(crate) time: Duration,
+    pub time: Duration,
     limits: ChannelLimits,
     verifier: &'static dyn Verifier,
     drawn: u64,
 }
 
 /// Where a node's records are.
-pub(crate) enum Disk {
+pub enum Disk {
+    /// In a folder, each commit synced.
     Real {
-        store: EmbeddedStore,
+        /// The store.
+        store: Box<EmbeddedStore>,
+        /// By which one waits for it.
         watch: Watch,
+        /// Its commits so far.
         commits: Arc<AtomicU64>,
     },
+    /// In memory, where everything is durable at once.
     Memory(Box<MemoryStore>),
 }
 
 impl Disk {
     /// A new store in a folder.
-    pub(crate) fn create(folder: &Path) -> Outcome<Self> {
+    pub fn create(folder: &Path) -> Outcome<Self> {
         EmbeddedStore::create(folder, Options::default())?.close()?;
         Self::open(folder)
     }
 
     /// The store in a folder.
-    pub(crate) fn open(folder: &Path) -> Outcome<Self> {
+    pub fn open(folder: &Path) -> Outcome<Self> {
         let commits = Arc::new(AtomicU64::new(0));
         let counter = Arc::clone(&commits);
         let options = Options {
@@ -76,20 +88,21 @@ impl Disk {
             })),
             ..Options::default()
         };
-        let store = EmbeddedStore::open(folder, options)?;
+        let store = Box::new(EmbeddedStore::open(folder, options)?);
         let watch = store.watch();
         Ok(Self::Real { store, watch, commits })
     }
 
-    pub(crate) fn store(&mut self) -> &mut dyn Store {
+    /// The store.
+    pub fn store(&mut self) -> &mut dyn Store {
         match self {
-            Self::Real { store, .. } => store,
+            Self::Real { store, .. } => store.as_mut(),
             Self::Memory(store) => store.as_mut(),
         }
     }
 
     /// What is durable now; in memory, everything.
-    pub(crate) fn durable(&mut self) -> Outcome<Lsn> {
+    pub fn durable(&mut self) -> Outcome<Lsn> {
         match self {
             Self::Real { store, .. } => Ok(store.durable()),
             Self::Memory(store) => {
@@ -101,25 +114,30 @@ impl Disk {
     }
 
     /// Until the guard is dropped, what is appended waits for more.
-    pub(crate) fn gather(&self) -> Option<Gathering> {
+    pub fn gather(&self) -> Option<Gathering> {
         match self {
             Self::Real { store, .. } => Some(store.gather()),
             Self::Memory(_) => None,
         }
     }
 
-    pub(crate) fn is_behind(&self) -> bool {
+    /// Whether something that was appended is not durable yet.
+    pub fn is_behind(&self) -> bool {
         match self {
             Self::Real { store, .. } => store.durable() < store.appended(),
             Self::Memory(store) => store.durable() < store.appended(),
         }
     }
 
-    /// Waits until more is durable.
-    pub(crate) fn wait(&mut self) -> Outcome<()> {
+    /// Waits until more is durable, if there is more.
+    pub fn wait(&mut self) -> Outcome<()> {
         match self {
-            Self::Real { watch, .. } => {
-                watch.wait_for(watch.durable().next(), PATIENCE)?;
+            Self::Real { store, watch, .. } => {
+                // Asked once: what becomes durable in between is not waited for again.
+                let durable = store.durable();
+                if durable < store.appended() {
+                    watch.wait_for(durable.next(), PATIENCE)?;
+                }
             }
             Self::Memory(store) => {
                 store.sync()?;
@@ -129,7 +147,7 @@ impl Disk {
     }
 
     /// Commits so far, each of them one sync.
-    pub(crate) fn commits(&self) -> u64 {
+    pub fn commits(&self) -> u64 {
         match self {
             Self::Real { commits, .. } => commits.load(Ordering::Relaxed),
             Self::Memory(_) => 0,
@@ -139,7 +157,7 @@ impl Disk {
 
 impl Node {
     /// A node that starts from what its disk holds.
-    pub(crate) fn start(number: u8, mut disk: Disk, tip: Tip, verifier: &'static dyn Verifier) -> Outcome<Self> {
+    pub fn start(number: u8, mut disk: Disk, tip: Tip, verifier: &'static dyn Verifier) -> Outcome<Self> {
         let signer = LocalSigner::new([number + 1; 32]);
         let limits = ChannelLimits::default();
         let config = config(&signer);
@@ -161,6 +179,7 @@ impl Node {
             inbox: VecDeque::new(),
             handled: None,
             steps: 0,
+            record_bytes: 0,
             engine_time: Duration::ZERO,
             time: Duration::ZERO,
             limits,
@@ -169,45 +188,57 @@ impl Node {
         })
     }
 
-    pub(crate) fn id(&self) -> NodeId {
+    /// The node's id.
+    pub fn id(&self) -> NodeId {
         self.signer.node_id()
     }
 
-    pub(crate) fn invoice_key(&self) -> InvoiceKey {
+    /// By which it makes invoices.
+    pub fn invoice_key(&self) -> InvoiceKey {
         InvoiceKey::new(self.signer.invoice_key())
     }
 
     /// Handles an input: its records are appended, and its effects held. What the user has handled goes along.
-    pub(crate) fn handle(&mut self, input: Input) -> Outcome<()> {
-        self.confirm()?;
-        self.step(input)
+    pub fn handle(&mut self, input: Input, signing: Signing) -> Outcome<()> {
+        if let Some(number) = self.handled.take() {
+            self.step(Input::EventHandled(number), Signing::WithTheNext)?;
+        }
+        self.step(input, signing)
     }
 
     /// Says what the user has handled, if there is anything new to say.
-    pub(crate) fn confirm(&mut self) -> Outcome<()> {
+    pub fn confirm(&mut self) -> Outcome<()> {
         match self.handled.take() {
-            Some(number) => self.step(Input::EventHandled(number)),
+            Some(number) => self.step(Input::EventHandled(number), Signing::Now),
             None => Ok(()),
         }
     }
 
-    fn step(&mut self, input: Input) -> Outcome<()> {
+    fn step(&mut self, input: Input, signing: Signing) -> Outcome<()> {
         let entropy = self.draw();
         let context = context(&self.limits, self.verifier, entropy)?;
         let begun = thread_time();
-        let step = self.manager.handle(input, &context);
+        let step = self.manager.handle_one(input, signing, &context);
         self.engine_time += thread_time().saturating_sub(begun);
         self.steps += 1;
+        self.record_bytes += step.changes().changes().iter().map(record_bytes).sum::<u64>();
         self.gate.append(step, self.disk.store())?;
         Ok(())
     }
 
     /// 32 bytes, other ones each time.
-    pub(crate) fn draw(&mut self) -> [u8; 32] {
+    pub fn draw(&mut self) -> [u8; 32] {
         self.drawn += 1;
         let mut seed = self.id().0.to_vec();
         seed.extend(self.drawn.to_be_bytes());
         sha256::Hash::hash(&seed).to_byte_array()
+    }
+}
+
+fn record_bytes(change: &Change) -> u64 {
+    match change {
+        Change::Put(_, record) => u64::try_from(record.len()).unwrap_or(u64::MAX),
+        Change::Delete(_) | Change::DeleteUpdates { .. } => 0,
     }
 }
 

@@ -11,6 +11,8 @@ use crate::cost::Moment;
 use crate::node::{Disk, Node, Outcome};
 use crate::town::{Town, first_tip};
 
+const CAPACITY: Amount = Amount::from_sat(1_000_000_000);
+
 /// What signs and proves is taken on trust, so that the engine's own work stands alone. Keys are derived all the same.
 struct Trusting;
 
@@ -24,41 +26,52 @@ impl Verifier for Trusting {
     }
 }
 
-/// Measures `count` payments of each kind over stores on disk, and prints a table.
-pub(crate) fn measure(count: u64) -> Outcome<()> {
+/// Measures `count` payments of each kind that has `only` in its name, over stores on disk, and prints a table.
+pub fn measure(count: u64, only: &str) -> Outcome<()> {
     head();
-    for (name, nodes) in [("direct", 2_u8), ("forwarded", 3)] {
-        for (way, at_once) in [("one at a time", 1), ("100 in flight", 100)] {
-            let folder = tempfile::tempdir()?;
-            let disk = |number: u8| Disk::create(&folder.path().join(number.to_string()));
-            let mut town = town_of(nodes, disk, &InlineVerifier)?;
-            run(&format!("{name}, {way}"), &mut town, count, at_once)?;
+    for (name, nodes) in [("direct", 2), ("forwarded", 3)] {
+        for (way, at_once) in WAYS {
+            let name = format!("{name}, {way}");
+            if name.contains(only) {
+                let folder = tempfile::tempdir()?;
+                let disk = |number: u8| Disk::create(&folder.path().join(number.to_string()));
+                let mut town = town_of(nodes, disk, &InlineVerifier, CAPACITY)?;
+                run(&name, &mut town, count, at_once)?;
+            }
         }
     }
     Ok(())
 }
 
 /// The same over stores in memory, so that what is left is the nodes' own work; and how many steps the engine alone does.
-pub(crate) fn measure_in_memory(count: u64) -> Outcome<()> {
+pub fn measure_in_memory(count: u64, only: &str) -> Outcome<()> {
     head();
-    for (name, verifier) in [
-        ("direct, in memory", &InlineVerifier as &'static dyn Verifier),
-        ("the same, nothing verified", &Trusting),
+    for (name, nodes, verifier) in [
+        ("direct, in memory", 2, &InlineVerifier as &'static dyn Verifier),
+        ("direct, in memory, nothing verified", 2, &Trusting),
+        ("forwarded, in memory", 3, &InlineVerifier),
     ] {
-        for (way, at_once) in [("one at a time", 1), ("100 in flight", 100)] {
+        for (way, at_once) in WAYS {
+            let name = format!("{name}, {way}");
+            if !name.contains(only) {
+                continue;
+            }
             let disk = |_| Ok(Disk::Memory(Box::new(MemoryStore::new())));
-            let mut town = town_of(2, disk, verifier)?;
-            run(&format!("{name}, {way}"), &mut town, count, at_once)?;
+            let mut town = town_of(nodes, disk, verifier, CAPACITY)?;
+            run(&name, &mut town, count, at_once)?;
             let steps: u64 = town.nodes.iter().map(|node| node.steps).sum();
             let time: Duration = town.nodes.iter().map(|node| node.engine_time).sum();
             println!(
-                "engine alone, {name}, {way}: {steps} steps, {:.0} steps/s",
+                "engine alone, {name}: {steps} steps, {:.0} steps/s",
                 per_second(steps, time)
             );
         }
     }
     Ok(())
 }
+
+/// How many payments are under way at once.
+const WAYS: [(&str, usize); 2] = [("one at a time", 1), ("100 in flight", 100)];
 
 fn head() {
     println!(
@@ -67,12 +80,18 @@ fn head() {
     println!("|---|---|---|---|---|---|");
 }
 
-fn town_of(nodes: u8, disk: impl Fn(u8) -> Outcome<Disk>, verifier: &'static dyn Verifier) -> Outcome<Town> {
+/// Nodes in a row, each with one channel to the next.
+pub fn town_of(
+    nodes: u8,
+    disk: impl Fn(u8) -> Outcome<Disk>,
+    verifier: &'static dyn Verifier,
+    capacity: Amount,
+) -> Outcome<Town> {
     let started = (0..nodes).map(|number| Node::start(number, disk(number)?, first_tip(), verifier));
     let mut town = Town::of(started.collect::<Outcome<_>>()?);
     for node in 1..usize::from(nodes) {
         town.connect(node - 1, node)?;
-        town.open_channels(node - 1, node, 1, Amount::from_sat(1_000_000_000))?;
+        town.open_channels(node - 1, node, 1, capacity)?;
     }
     Ok(town)
 }

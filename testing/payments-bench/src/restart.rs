@@ -12,7 +12,7 @@ use quittance_primitives::PaymentId;
 use quittance_records::Record;
 use quittance_store::memory::MemoryStore;
 
-use crate::cost::{Moment, memory_kib};
+use crate::cost::{Cost, Moment, memory_kib};
 use crate::node::{Disk, Node, Outcome};
 use crate::town::{Town, first_tip};
 
@@ -21,29 +21,52 @@ const REAL_PAYMENTS: u64 = 100;
 /// Payments that are made after the copies: some thousand batches.
 const NEWEST_PAYMENTS: u64 = 600;
 
-/// Makes the store in `folder`, or starts a node from it.
-pub(crate) fn measure(folder: &Path, channels: u32, payments: u64) -> Outcome<()> {
+/// A node that has started.
+pub struct Started {
+    /// It.
+    pub node: Node,
+    /// What its start took.
+    pub cost: Cost,
+    /// How much of it until the store was open.
+    pub store_opened_after: Duration,
+}
+
+/// Makes the store in `folder`, or starts a node from it and says what that took.
+pub fn measure(folder: &Path, channels: u32, payments: u64) -> Outcome<()> {
     if !folder.exists() {
-        return make(folder, channels, payments);
+        make(folder, channels, payments)?;
+        println!("a store with {channels} channels and {payments} old payments");
+        std::thread::sleep(Duration::from_millis(200));
+        return Ok(());
     }
     let before = memory_kib();
-    let begun = Moment::now();
-    let disk = Disk::open(folder)?;
-    let open = begun.elapsed();
-    let node = Node::start(0, disk, first_tip(), &InlineVerifier)?;
-    let cost = Moment::now() - begun;
+    let started = start(folder)?;
     println!(
         "{} channels: started in {:?} ({:?} of processor time; the store opened in {:?}), with {} KiB more memory",
-        node.manager.channels().count(),
-        cost.time,
-        cost.processor,
-        open,
+        started.node.manager.channels().count(),
+        started.cost.time,
+        started.cost.processor,
+        started.store_opened_after,
         memory_kib() - before
     );
     Ok(())
 }
 
-fn make(folder: &Path, channels: u32, payments: u64) -> Outcome<()> {
+/// Starts a node from the store in `folder`.
+pub fn start(folder: &Path) -> Outcome<Started> {
+    let begun = Moment::now();
+    let disk = Disk::open(folder)?;
+    let store_opened_after = begun.elapsed();
+    let node = Node::start(0, disk, first_tip(), &InlineVerifier)?;
+    Ok(Started {
+        node,
+        cost: Moment::now() - begun,
+        store_opened_after,
+    })
+}
+
+/// Makes the store of a node with so many channels and, unless none are asked for, at least so many old payments.
+pub fn make(folder: &Path, channels: u32, payments: u64) -> Outcome<()> {
     let disks = [Disk::create(folder)?, Disk::Memory(Box::new(MemoryStore::new()))];
     let started = (0..)
         .zip(disks)
@@ -53,22 +76,21 @@ fn make(folder: &Path, channels: u32, payments: u64) -> Outcome<()> {
     town.open_channels(0, 1, channels, Amount::from_sat(10_000_000))?;
     // Each channel has told that it is ready.
     town.handle_all_events()?;
+    if payments == 0 {
+        return Ok(());
+    }
     town.pay((0, 1), 0..REAL_PAYMENTS, 1)?;
     town.handle_all_events()?;
-    let copied = copy_payments(&mut town.nodes[0], payments)?;
+    copy_payments(&mut town.nodes[0], payments)?;
     // The store's journal keeps its newest batches, which are read at start: they are to be what a node writes, not the copies.
     town.pay((0, 1), REAL_PAYMENTS..REAL_PAYMENTS + NEWEST_PAYMENTS, 1)?;
-    town.handle_all_events()?;
-    println!("a store with {channels} channels and {copied} old payments");
-    std::thread::sleep(Duration::from_millis(200));
-    Ok(())
+    town.handle_all_events()
 }
 
 /// Records of payments as they were made, each many times under ids of its own.
-fn copy_payments(node: &mut Node, wanted: u64) -> Outcome<u64> {
+fn copy_payments(node: &mut Node, wanted: u64) -> Outcome<()> {
     let finished = node.disk.store().read(&KeyRange::space(Space::FinishedPayments))?;
-    let real = u64::try_from(finished.len())?;
-    let mut copied = real;
+    let mut copied = u64::try_from(finished.len())?;
     let mut templates = finished.iter().cycle();
     while copied < wanted {
         let mut step: Step<Effect> = Step::new();
@@ -91,5 +113,5 @@ fn copy_payments(node: &mut Node, wanted: u64) -> Outcome<u64> {
             node.disk.wait()?;
         }
     }
-    Ok(copied)
+    Ok(())
 }

@@ -6,7 +6,7 @@ use bitcoin::hashes::Hash;
 use bitcoin::{Amount, BlockHash};
 use quittance_channel::{ChannelEffect, Opening};
 use quittance_journal::Generation;
-use quittance_manager::{ChainEvent, Command, ConnectedBlock, Effect, Event, Input, NewPayment, RequestId};
+use quittance_manager::{ChainEvent, Command, ConnectedBlock, Effect, Event, Input, NewPayment, RequestId, Signing};
 use quittance_monitor::Tip;
 use quittance_payments::{ForPayee, HintHop, InvoiceTerms, PaymentKind};
 use quittance_primitives::{BlockHeight, Feature, Features, MilliSatoshi, PaymentId};
@@ -17,23 +17,24 @@ use crate::node::{Node, Outcome};
 use crate::opening::NewChannel;
 
 /// What every payment pays.
-pub(crate) const AMOUNT: MilliSatoshi = MilliSatoshi(10_000_000);
+pub const AMOUNT: MilliSatoshi = MilliSatoshi(10_000_000);
 
 /// Some nodes.
-pub(crate) struct Town {
-    pub(crate) nodes: Vec<Node>,
+pub struct Town {
+    /// They.
+    pub nodes: Vec<Node>,
     tip: Tip,
     channels: u32,
     requests: u64,
     /// Payments that were asked for and have not ended.
     under_way: BTreeSet<PaymentId>,
     /// Payments that failed.
-    pub(crate) failed: Vec<PaymentId>,
+    pub failed: Vec<PaymentId>,
     places: BTreeMap<quittance_primitives::NodeId, usize>,
 }
 
 /// Where the chain of a new town stands.
-pub(crate) fn first_tip() -> Tip {
+pub fn first_tip() -> Tip {
     tip_at(800_000)
 }
 
@@ -47,7 +48,8 @@ fn tip_at(height: u32) -> Tip {
 }
 
 impl Town {
-    pub(crate) fn of(nodes: Vec<Node>) -> Self {
+    /// Nodes that are not connected yet.
+    pub fn of(nodes: Vec<Node>) -> Self {
         let places = nodes.iter().map(Node::id).zip(0..).collect();
         Self {
             nodes,
@@ -61,23 +63,24 @@ impl Town {
     }
 
     /// Connects two nodes.
-    pub(crate) fn connect(&mut self, one: usize, other: usize) -> Outcome<()> {
+    pub fn connect(&mut self, one: usize, other: usize) -> Outcome<()> {
         for (node, peer) in [(one, other), (other, one)] {
             let peer = self.nodes[peer].id();
             let generation = Generation(1);
             self.nodes[node].gate.connected(peer, generation);
             let features = Features::empty().offering(Feature::Anchors).offering(Feature::BasicMpp);
-            self.nodes[node].handle(Input::PeerConnected {
+            let connected = Input::PeerConnected {
                 peer,
                 generation,
                 features,
-            })?;
+            };
+            self.nodes[node].handle(connected, Signing::Now)?;
         }
         self.settle()
     }
 
     /// Opens channels between two nodes that are connected, funds all of them in one block, and buries it.
-    pub(crate) fn open_channels(&mut self, opener: usize, other: usize, count: u32, capacity: Amount) -> Outcome<()> {
+    pub fn open_channels(&mut self, opener: usize, other: usize, count: u32, capacity: Amount) -> Outcome<()> {
         let mut fundings = Vec::new();
         for _ in 0..count {
             self.channels += 1;
@@ -90,7 +93,7 @@ impl Town {
             let (funding, openings) = channel.open();
             fundings.push(funding);
             for (node, opening) in [opener, other].into_iter().zip(openings) {
-                self.nodes[node].handle(opened(opening))?;
+                self.nodes[node].handle(opened(opening), Signing::Now)?;
                 // A store has room for so many batches, and no more.
                 while self.nodes[node].disk.is_behind() {
                     self.nodes[node].disk.wait()?;
@@ -110,7 +113,8 @@ impl Town {
                 best: self.tip.height,
             };
             for node in &mut self.nodes {
-                node.handle(Input::Chain(ChainEvent::Connected(Box::new(block.clone()))))?;
+                let connected = Input::Chain(ChainEvent::Connected(Box::new(block.clone())));
+                node.handle(connected, Signing::Now)?;
             }
             self.settle()?;
         }
@@ -118,7 +122,13 @@ impl Town {
     }
 
     /// `payer` begins to pay `payee`, over `hints` if they share no channel.
-    pub(crate) fn begin(&mut self, payer: usize, payee: usize, number: u64, hints: &[Vec<HintHop>]) -> Outcome<()> {
+    fn begin(
+        &mut self,
+        (payer, payee): (usize, usize),
+        number: u64,
+        hints: &[Vec<HintHop>],
+        signing: Signing,
+    ) -> Outcome<()> {
         let mut id = [0; 32];
         id[..8].copy_from_slice(&number.to_be_bytes());
         let id = PaymentId(id);
@@ -152,17 +162,18 @@ impl Town {
         self.requests += 1;
         self.under_way.insert(id);
         let begun = thread_time();
-        self.nodes[payer].handle(Input::Command {
+        let command = Input::Command {
             request: RequestId(self.requests),
             command: Box::new(Command::SendPayment(Box::new(payment))),
             finished: None,
-        })?;
+        };
+        self.nodes[payer].handle(command, signing)?;
         self.nodes[payer].time += thread_time().saturating_sub(begun);
         Ok(())
     }
 
     /// Pays `count` times, with at most `at_once` payments under way, until nothing is on its way any more.
-    pub(crate) fn pay(
+    pub fn pay(
         &mut self,
         (payer, payee): (usize, usize),
         numbers: std::ops::Range<u64>,
@@ -174,11 +185,15 @@ impl Town {
         };
         let mut numbers = numbers.peekable();
         while numbers.peek().is_some() {
+            let gathering = self.nodes[payer].disk.gather();
             while self.under_way.len() < at_once
                 && let Some(number) = numbers.next()
             {
-                self.begin(payer, payee, number, &hints)?;
+                let is_last = self.under_way.len() + 1 == at_once || numbers.peek().is_none();
+                let signing = if is_last { Signing::Now } else { Signing::WithTheNext };
+                self.begin((payer, payee), number, &hints, signing)?;
             }
+            drop(gathering);
             if at_once == 1 {
                 self.settle()?;
                 if let Some(id) = self.under_way.first() {
@@ -192,7 +207,7 @@ impl Town {
     }
 
     /// Goes on until nothing is on its way, and everything is on disk.
-    pub(crate) fn settle(&mut self) -> Outcome<()> {
+    pub fn settle(&mut self) -> Outcome<()> {
         loop {
             // Asked first: what becomes durable while the round goes on is let out by the next one.
             let was_behind = self.nodes.iter().any(|node| node.disk.is_behind());
@@ -207,7 +222,7 @@ impl Town {
     }
 
     /// Users confirm all that they were shown, and all that follows, until there is nothing more.
-    pub(crate) fn handle_all_events(&mut self) -> Outcome<()> {
+    pub fn handle_all_events(&mut self) -> Outcome<()> {
         while self.nodes.iter().any(|node| node.handled.is_some()) {
             for node in &mut self.nodes {
                 node.confirm()?;
@@ -258,11 +273,17 @@ impl Town {
         let need = node.manager.needs(&peer, &message);
         let keys_id = node.manager.signer_keys_id(&peer, &message);
         let attached = node.signer.attach(need, keys_id, fresh, &message);
-        node.handle(Input::PeerMessage {
+        let signing = if node.inbox.is_empty() {
+            Signing::Now
+        } else {
+            Signing::WithTheNext
+        };
+        let message = Input::PeerMessage {
             peer,
             message: Box::new(message),
             attached,
-        })
+        };
+        node.handle(message, signing)
     }
 
     fn carry_out(&mut self, node: usize, effect: Effect) -> Outcome<()> {

@@ -8,7 +8,8 @@ use quittance_channel::opening::OpeningPolicy;
 use quittance_channel::{Channel, ChannelLimits, InlineVerifier};
 use quittance_journal::{EventNumber, Gate, Generation, Key, Lsn, Store, UpdateId};
 use quittance_manager::{
-    ChannelManager, Context, Effect, Face, ForwardConfig, ManagerConfig, NumberedEvent, RequestId, Response, Upgrade,
+    ChannelManager, Context, Effect, Face, ForwardConfig, Input, ManagerConfig, NumberedEvent, RequestId, Response,
+    Signing, Upgrade,
 };
 use quittance_monitor::{FeeEstimates, Tip};
 use quittance_onchain_tests::Wallet;
@@ -218,10 +219,10 @@ impl Node {
     ///
     /// # Panics
     /// When the process does not run.
-    pub fn handle(&mut self, input: quittance_manager::Input, now_ms: u64, entropy: [u8; 32]) -> bool {
+    pub fn handle(&mut self, input: Input, signing: Signing, now_ms: u64, entropy: [u8; 32]) -> bool {
         let process = self.process.as_mut().expect("only a process that runs gets inputs");
         let context = context(&self.limits, (self.fees, &self.wallet.destination), now_ms, entropy);
-        let step = process.manager.handle(input, &context);
+        let step = process.manager.handle_one(input, signing, &context);
         process.gate.append(step, &mut self.store).is_ok()
     }
 

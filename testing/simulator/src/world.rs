@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use bitcoin::{Transaction, TxOut};
 use quittance_channel::{HtlcSource, OfferedHtlc, Outcome};
 use quittance_journal::{EventNumber, Generation, Lsn, Store};
-use quittance_manager::{Effect, Event, Input, NewPayment, Outgoing, Purpose, RequestId};
+use quittance_manager::{Effect, Event, Input, NewPayment, Outgoing, Purpose, RequestId, Signing};
 use quittance_primitives::{ChannelId, Feature, Features, HtlcId, MilliSatoshi, NodeId, PaymentId};
 use quittance_records::Record;
 use quittance_store::memory::{Fault, Keep};
@@ -281,7 +281,8 @@ impl World {
         let entropy = self.random.bytes();
         let before = self.nodes[node].store.appended();
         let now_ms = self.clock_of(node);
-        let is_written = self.nodes[node].handle(input, now_ms, entropy);
+        let signing = self.signing(node, &input);
+        let is_written = self.nodes[node].handle(input, signing, now_ms, entropy);
         if !is_written {
             self.stopped_by_disk(node);
             return;
@@ -293,6 +294,20 @@ impl World {
             self.hash.add(&batch.to_bytes());
         }
         self.pass(node);
+    }
+
+    /// A node whose disk is slower than its network signs once for messages of a peer that have come together.
+    fn signing(&self, node: NodeIndex, input: &Input) -> Signing {
+        let Input::PeerMessage { peer, .. } = input else {
+            return Signing::Now;
+        };
+        let mut wires = self.wires.iter().filter(|(_, wire)| !wire.is_empty());
+        let has_more = wires.any(|((from, to), _)| *to == node && self.nodes[*from].id() == *peer);
+        if has_more && self.nodes[node].syncs_wait {
+            Signing::WithTheNext
+        } else {
+            Signing::Now
+        }
     }
 
     /// The time as a node's clock has it.

@@ -33,6 +33,6 @@ pub use api::{
 pub use chain::load;
 pub use declared::declare_restored;
 pub use gossip::Face;
-pub use manager::{ChannelManager, ForwardConfig, ManagerConfig, PAYMENT_VERSION};
+pub use manager::{ChannelManager, ForwardConfig, ManagerConfig, PAYMENT_VERSION, Signing};
 pub use restore::{RestoreError, Restored};
 pub use upgrade::{FINISHED_PAYMENT_VERSION, STORE_FORMAT, Upgrade, check_format};

@@ -102,6 +102,17 @@ pub struct ChannelManager {
     pub(crate) intercepted: BTreeSet<(ChannelId, HtlcId)>,
     /// HTLCs that wait for others to leave with, and until when, in milliseconds since 1970.
     pub(crate) delayed: BTreeMap<(ChannelId, HtlcId), u64>,
+    /// Channels that changed in a step after which more was at hand: what is new on them is signed for with the next step that signs.
+    pub(crate) unsigned: BTreeSet<ChannelId>,
+}
+
+/// When the commitments are signed that follow from an input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signing {
+    /// In its own step.
+    Now,
+    /// More inputs are at hand: in the step of one of those.
+    WithTheNext,
 }
 
 /// A peer that is connected.
@@ -114,9 +125,21 @@ pub(crate) struct ConnectedPeer {
 impl ChannelManager {
     /// Handles one input. The step's records must be appended, and its effects held, by the gate.
     pub fn handle(&mut self, input: Input, context: &Context<'_>) -> Step<Effect> {
+        self.handle_one(input, Signing::Now, context)
+    }
+
+    /// Handles one of several inputs that came together. With [`Signing::WithTheNext`] no commitment is signed, so that one signature of
+    /// each HTLC covers what follows from all of them; the next input of any kind that is handled otherwise signs, and whoever has
+    /// none at hand must send [`Input::Tick`] while [`Self::owes_signatures`].
+    pub fn handle_one(&mut self, input: Input, signing: Signing, context: &Context<'_>) -> Step<Effect> {
         let mut turn = Turn::new(*context);
         self.dispatch(input, &mut turn);
-        self.finish(turn)
+        self.finish(turn, signing)
+    }
+
+    /// Whether something was left unsigned that the next input is to sign for.
+    pub fn owes_signatures(&self) -> bool {
+        !self.unsigned.is_empty()
     }
 
     /// What the driver attaches to a message of `peer` before it is handled.
@@ -419,7 +442,7 @@ impl ChannelManager {
         let terms = &offered.terms;
         let onion = match &offered.source {
             HtlcSource::Payment(part) => {
-                onion::packet(part, &terms.payment_hash).expect("the onion was made before the HTLC was offered")
+                onion::packet(part, &terms.payment_hash).expect("the onion was checked before the HTLC was offered")
             }
             HtlcSource::Forward(source) => self.next_packet(source.channel, source.htlc),
         };
@@ -436,18 +459,14 @@ impl ChannelManager {
     }
 
     /// Follows every consequence to its end, signs what is to be signed, and makes one batch of it all.
-    pub(crate) fn finish(&mut self, mut turn: Turn<'_>) -> Step<Effect> {
+    pub(crate) fn finish(&mut self, mut turn: Turn<'_>, signing: Signing) -> Step<Effect> {
         while let Some((id, consequence)) = turn.pending.pop_front() {
             self.follow(id, consequence, &mut turn);
         }
-        for id in turn.channels.clone() {
-            if let Some(decision) = self.channels[&id].decide_commitment() {
-                self.adopt(id, decision, &mut turn);
-            }
-            let context = self.channel_context(&turn);
-            while let Some(decision) = self.channels[&id].decide_next(&context) {
-                self.adopt(id, decision, &mut turn);
-            }
+        self.unsigned.extend(&turn.channels);
+        match signing {
+            Signing::WithTheNext => {}
+            Signing::Now => self.sign(&mut turn),
         }
         assert!(turn.pending.is_empty(), "signing has no consequence");
         self.tell_gossip(&mut turn);
@@ -456,6 +475,23 @@ impl ChannelManager {
         self.write_payments(&mut turn);
         self.events.show(&mut turn);
         turn.step
+    }
+
+    /// Signs for all that is new on the channels that changed since commitments were last signed.
+    fn sign(&mut self, turn: &mut Turn<'_>) {
+        for id in std::mem::take(&mut self.unsigned) {
+            // A channel of an earlier step may have come to its end since.
+            let Some(decision) = self.channels.get(&id).map(Channel::decide_commitment) else {
+                continue;
+            };
+            if let Some(decision) = decision {
+                self.adopt(id, decision, turn);
+            }
+            let context = self.channel_context(turn);
+            while let Some(decision) = self.channels[&id].decide_next(&context) {
+                self.adopt(id, decision, turn);
+            }
+        }
     }
 
     fn follow(&mut self, id: ChannelId, consequence: Consequence, turn: &mut Turn<'_>) {

@@ -26,7 +26,7 @@ use crate::declared::awaiting_peers;
 use crate::events::{EVENT_VERSION, EventMarks, Events};
 use crate::gossip::{Gossip, NODE_VERSION, TERMS_VERSION, Terms};
 use crate::inbound::{is_decided, judged};
-use crate::manager::{ChannelManager, ManagerConfig, PAYMENT_VERSION};
+use crate::manager::{ChannelManager, ManagerConfig, PAYMENT_VERSION, Signing};
 use crate::turn::Turn;
 use crate::upgrade::{FINISHED_PAYMENT_VERSION, require_format};
 
@@ -171,6 +171,7 @@ impl ChannelManager {
             waiting: BTreeMap::new(),
             intercepted: BTreeSet::new(),
             delayed: BTreeMap::new(),
+            unsigned: BTreeSet::new(),
         };
         let mut turn = Turn::new(*context);
         let waiting = manager.awaiting_peers.iter();
@@ -187,7 +188,7 @@ impl ChannelManager {
         manager.take_up_received(&mut turn);
         manager.give_up_broken_batches(&mut turn);
         manager.owe_transactions(&mut turn);
-        let step = manager.finish(turn);
+        let step = manager.finish(turn, Signing::Now);
         Ok(Restored { manager, step, rebuilt })
     }
 

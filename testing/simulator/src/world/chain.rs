@@ -6,7 +6,7 @@
 use bitcoin::{Amount, Block, BlockHash, FeeRate, OutPoint, Transaction, TxOut, Txid};
 use quittance_channel::opening::FundingTransaction;
 use quittance_channel::{ChannelState, OfferedHtlc, Side};
-use quittance_manager::{ChainEvent, Command, ConnectedBlock, Effect, Enforcement, Input, RequestId};
+use quittance_manager::{ChainEvent, Command, ConnectedBlock, Effect, Enforcement, Input, RequestId, Signing};
 use quittance_monitor::{Broadcast, OUTCOME_DEPTH, Tip};
 use quittance_onchain_tests::Wallet;
 use quittance_primitives::{BlockCount, BlockHeight, ChannelId, NodeId, PaymentPreimage};
@@ -411,7 +411,10 @@ impl World {
             command,
             finished: None,
         };
-        assert!(copy.handle(input, self.now_ms, [0; 32]), "its disk is good");
+        assert!(
+            copy.handle(input, Signing::Now, self.now_ms, [0; 32]),
+            "its disk is good"
+        );
         copy.store.sync().expect("its disk is good");
         while let Some(effect) = copy.release() {
             if let Effect::Enforce(enforcement) = effect {
