@@ -1,6 +1,7 @@
-//! `cargo xtask bench`: the side-by-side benches of `testing/bench`, and the table in `docs/BENCHMARKS.md`.
+//! `cargo xtask bench`: the side-by-side benches of `testing/bench`, and the tables in `docs/BENCHMARKS.md`.
 //!
-//! Criterion leaves a file for each function of each group; the table is made of those of this run, a row for each group.
+//! Criterion leaves a file for each function of each group; a table is made of those of this run, a row for each group. With
+//! `--versus-ldk` whole nodes are measured instead of the protocol layer ([`versus`]).
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -14,6 +15,10 @@ use crate::repository::{Verdict, cache, cargo_apart, finish, locked_version, mac
 
 const FOLDER: &str = "testing/bench";
 const PAGE: &str = "docs/BENCHMARKS.md";
+/// The groups of the protocol layer.
+const PROTOCOL: [&str; 5] = ["commitments", "invoices", "messages", "noise", "onion"];
+
+mod versus;
 
 /// Options of `cargo xtask bench`.
 #[derive(clap::Args)]
@@ -21,6 +26,12 @@ pub(crate) struct Options {
     /// Seconds of measurement for each function.
     #[arg(long, default_value_t = 3)]
     seconds: u64,
+    /// Whole nodes beside LDK's instead: payments, starts, storage, onions and commitments. Takes five minutes.
+    #[arg(long)]
+    versus_ldk: bool,
+    /// The same in one minute, with fewer payments; leaves docs/BENCHMARKS.md as it is.
+    #[arg(long, requires = "versus_ldk")]
+    quick: bool,
 }
 
 /// One group of one run.
@@ -33,21 +44,35 @@ struct Row {
 }
 
 pub(crate) fn run(options: &Options) -> Verdict {
+    if options.versus_ldk {
+        return versus::run(options.quick);
+    }
+    let rows = criterion(&PROTOCOL, options.seconds)?;
+    let table = format!("{}\n{}", measured_on(), table(&rows));
+    println!("{table}");
+    rewrite_table(&root().join(PAGE), "table", &table)
+}
+
+/// Runs some of the benches.
+fn criterion(benches: &[&str], seconds: u64) -> Result<BTreeMap<String, Row>, String> {
     let results = cache().join("criterion");
     if results.exists() {
         fs::remove_dir_all(&results).map_err(|error| format!("{}: {error}", results.display()))?;
     }
-    let seconds = options.seconds.to_string();
-    let criterion_options = ["--noplot", "--warm-up-time", "1", "--measurement-time", &seconds];
-    let mut benches = cargo_apart(FOLDER, &["bench", "--locked", "--benches", "--"]);
-    finish(benches.args(criterion_options).env("CRITERION_HOME", &results))?;
-
+    let mut command = cargo_apart(FOLDER, &["bench", "--locked"]);
+    command.args(benches.iter().flat_map(|bench| ["--bench", bench]));
+    let seconds = seconds.to_string();
+    command.args(["--", "--noplot", "--warm-up-time", "1", "--measurement-time", &seconds]);
+    finish(command.env("CRITERION_HOME", &results))?;
     let mut rows = BTreeMap::new();
     collect(&results, &mut rows)?;
+    Ok(rows)
+}
+
+/// Machine, compiler and LDK.
+fn measured_on() -> String {
     let ldk = locked_version(FOLDER, "lightning");
-    let table = format!("{}; LDK is `lightning` {ldk}.\n\n{}", machine(), table(&rows));
-    println!("{table}");
-    rewrite_table(&root().join(PAGE), "table", &table)
+    format!("{}; LDK is `lightning` {ldk}.\n", machine())
 }
 
 /// Reads what Criterion left below `folder`.

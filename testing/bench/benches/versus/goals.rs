@@ -1,0 +1,53 @@
+//! What was aimed at, and whether it was reached.
+
+use crate::figures::short;
+
+/// The goals that this run could judge.
+#[derive(Default)]
+pub(crate) struct Goals {
+    rows: Vec<Row>,
+}
+
+struct Row {
+    what: String,
+    bound: Bound,
+    unit: &'static str,
+    measured: f64,
+}
+
+/// What a figure is held against.
+#[derive(Clone, Copy)]
+pub(crate) enum Bound {
+    AtLeast(f64),
+    AtMost(f64),
+}
+
+impl Goals {
+    /// Judges a figure.
+    pub(crate) fn judge(&mut self, what: impl Into<String>, bound: Bound, unit: &'static str, measured: f64) {
+        self.rows.push(Row {
+            what: what.into(),
+            bound,
+            unit,
+            measured,
+        });
+    }
+
+    /// Prints the table.
+    pub(crate) fn print(&self) {
+        println!("| what | goal | measured | |\n|---|---|---:|---|");
+        for row in &self.rows {
+            let (goal, is_met) = match row.bound {
+                Bound::AtLeast(bound) => (format!("at least {}", short(bound)), row.measured >= bound),
+                Bound::AtMost(bound) => (format!("at most {}", short(bound)), row.measured <= bound),
+            };
+            let verdict = if is_met { "met" } else { "**missed**" };
+            println!(
+                "| {} | {goal} {} | {} | {verdict} |",
+                row.what,
+                row.unit,
+                short(row.measured)
+            );
+        }
+    }
+}

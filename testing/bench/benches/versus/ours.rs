@@ -1,0 +1,67 @@
+//! Our side: the nodes of `testing/payments-bench`, their costs charged to accounts.
+
+use std::path::Path;
+use std::time::Duration;
+
+use bitcoin::Amount;
+use quittance_channel::InlineVerifier;
+use quittance_payments_bench::node::{Disk, Outcome};
+use quittance_payments_bench::payments::town_of;
+use quittance_payments_bench::town::Town;
+use quittance_store::memory::MemoryStore;
+
+use crate::counts::{Account, charge_new_threads, charge_time};
+
+/// Where records are kept.
+#[derive(Clone, Copy)]
+pub(crate) enum Durability<'a> {
+    Memory,
+    Disk(&'a Path),
+}
+
+/// Our nodes in a row, each with a channel to the next.
+pub(crate) struct Nodes {
+    pub(crate) town: Town,
+    accounts: Vec<Account>,
+    payments: u64,
+}
+
+impl Nodes {
+    pub(crate) fn new(accounts: &[Account], capacity: Amount, durability: Durability) -> Outcome<Self> {
+        let disk = |number: u8| match durability {
+            Durability::Memory => Ok(Disk::Memory(Box::new(MemoryStore::new()))),
+            Durability::Disk(folder) => charge_new_threads(accounts[usize::from(number)], || {
+                let disk = Disk::create(&folder.join(number.to_string()));
+                // The store's threads start one another.
+                std::thread::sleep(Duration::from_millis(100));
+                disk
+            }),
+        };
+        let town = town_of(u8::try_from(accounts.len())?, disk, &InlineVerifier, capacity)?;
+        Ok(Self {
+            town,
+            accounts: accounts.to_vec(),
+            payments: 0,
+        })
+    }
+
+    /// Pays `count` times from the first node to the last, with at most `at_once` payments under way, until nothing is on its way.
+    pub(crate) fn pay(&mut self, count: u64, at_once: usize) -> Outcome<()> {
+        let numbers = self.payments..self.payments + count;
+        self.payments = numbers.end;
+        let before: Vec<Duration> = self.town.nodes.iter().map(|node| node.time).collect();
+        self.town.pay((0, self.town.nodes.len() - 1), numbers, at_once)?;
+        for ((node, before), account) in self.town.nodes.iter().zip(before).zip(&self.accounts) {
+            charge_time(*account, node.time.saturating_sub(before));
+        }
+        match self.town.failed.first() {
+            None => Ok(()),
+            Some(id) => Err(format!("payment {id} failed").into()),
+        }
+    }
+
+    /// Bytes of the records of each node so far.
+    pub(crate) fn record_bytes(&self) -> Vec<u64> {
+        self.town.nodes.iter().map(|node| node.record_bytes).collect()
+    }
+}

@@ -1,0 +1,307 @@
+//! Payments: direct and forwarded, one at a time and 100 in flight, durable and not.
+
+use bitcoin::Amount;
+use quittance_payments_bench::node::Outcome;
+
+use crate::Plan;
+use crate::counts::{Account, Cost, Moment, release_threads};
+use crate::figures::{by_node, median, millis, short, to_float};
+use crate::goals::{Bound, Goals};
+use crate::ldk::{ManagerWrites, Network, Persistence};
+use crate::ours::{Durability, Nodes};
+
+/// The capacity of every channel: 10 bitcoin.
+const CAPACITY: Amount = Amount::from_sat(1_000_000_000);
+
+/// One kind of work.
+struct Work {
+    nodes: usize,
+    kept: Kept,
+    at_once: u64,
+    /// Payments in each round of a full run.
+    count: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kept {
+    /// Nothing on LDK's side, memory on ours: what the nodes do by themselves.
+    InMemory,
+    OnDisk,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Contender {
+    Ldk,
+    /// LDK, its manager written whenever it asks: without that a restart finds the manager as it was when it last was written.
+    LdkWithManager,
+    Ours,
+}
+
+/// One contender's costs in one round, each of one payment.
+struct Sample {
+    per_second: f64,
+    processor_ms: f64,
+    nodes: Vec<NodeSample>,
+}
+
+struct NodeSample {
+    processor_ms: f64,
+    syncs: f64,
+    bytes: f64,
+    /// Of our records; the rest is what the store adds.
+    record_bytes: f64,
+}
+
+/// Both sides, on channels of the same size.
+struct Arena {
+    ldk: Network,
+    ours: Nodes,
+    ldk_accounts: Vec<Account>,
+    our_accounts: Vec<Account>,
+}
+
+/// Measures all kinds, and prints a table.
+pub(crate) fn measure(plan: &Plan, goals: &mut Goals) -> Outcome<()> {
+    if !WORKS.iter().any(|work| plan.includes(&work.name())) {
+        return Ok(());
+    }
+    println!(
+        "| payments | who | in a second | ours to LDK's | processor ms of each, all nodes | by node | syncs by node | bytes written by node |"
+    );
+    println!("|---|---|---:|---:|---:|---|---|---|");
+    for works in WORKS.chunk_by(|one, next| (one.nodes, one.kept) == (next.nodes, next.kept)) {
+        let folder = tempfile::tempdir()?;
+        let mut arena = Arena::open(&works[0], folder.path())?;
+        for work in works.iter().filter(|work| plan.includes(&work.name())) {
+            arena.compare(work, plan, goals)?;
+        }
+        drop(arena);
+        release_threads();
+    }
+    println!();
+    Ok(())
+}
+
+const WORKS: [Work; 8] = [
+    work(2, Kept::OnDisk, 1, 45),
+    work(2, Kept::OnDisk, 100, 600),
+    work(2, Kept::InMemory, 1, 120),
+    work(2, Kept::InMemory, 100, 600),
+    work(3, Kept::OnDisk, 1, 30),
+    work(3, Kept::OnDisk, 100, 450),
+    work(3, Kept::InMemory, 1, 90),
+    work(3, Kept::InMemory, 100, 450),
+];
+
+const fn work(nodes: usize, kept: Kept, at_once: u64, count: u64) -> Work {
+    Work {
+        nodes,
+        kept,
+        at_once,
+        count,
+    }
+}
+
+impl Work {
+    fn name(&self) -> String {
+        let way = if self.nodes == 2 { "direct" } else { "forwarded" };
+        let at_once = match self.at_once {
+            1 => "one at a time".to_owned(),
+            many => format!("{many} in flight"),
+        };
+        let kept = match self.kept {
+            Kept::InMemory => "nothing synced",
+            Kept::OnDisk => "durable",
+        };
+        format!("{way}, {at_once}, {kept}")
+    }
+
+    fn contenders(&self) -> &'static [Contender] {
+        match (self.kept, self.nodes) {
+            (Kept::OnDisk, 2) => &[Contender::Ldk, Contender::LdkWithManager, Contender::Ours],
+            _ => &[Contender::Ldk, Contender::Ours],
+        }
+    }
+}
+
+impl Arena {
+    fn open(work: &Work, folder: &std::path::Path) -> Outcome<Self> {
+        let accounts = |first: usize| (first..first + work.nodes).map(Account).collect::<Vec<_>>();
+        let (ldk_accounts, our_accounts) = (accounts(1), accounts(4));
+        let (for_ldk, for_us) = (folder.join("ldk"), folder.join("ours"));
+        let (persistence, durability) = match work.kept {
+            Kept::InMemory => (Persistence::Nowhere, Durability::Memory),
+            Kept::OnDisk => (Persistence::Updates(&for_ldk), Durability::Disk(&for_us)),
+        };
+        let ours = Nodes::new(&our_accounts, CAPACITY, durability)?;
+        let mut ldk = Network::new(&ldk_accounts, persistence)?;
+        for opener in 0..work.nodes - 1 {
+            ldk.open_channels(opener, CAPACITY, 1)?;
+        }
+        Ok(Self {
+            ldk,
+            ours,
+            ldk_accounts,
+            our_accounts,
+        })
+    }
+
+    /// Rounds of all contenders, each round in another order; prints a row for each.
+    fn compare(&mut self, work: &Work, plan: &Plan, goals: &mut Goals) -> Outcome<()> {
+        let contenders = work.contenders();
+        let count = (work.count / plan.divisor).max(work.at_once);
+        for contender in contenders {
+            self.pay(*contender, work.at_once, count / 4 + 1)?;
+        }
+        let mut rounds: Vec<Vec<Sample>> = Vec::new();
+        for round in 0..plan.rounds {
+            let mut samples: Vec<Option<Sample>> = contenders.iter().map(|_| None).collect();
+            for turn in 0..contenders.len() {
+                let place = (turn + round) % contenders.len();
+                samples[place] = Some(self.sample(contenders[place], work.at_once, count)?);
+            }
+            rounds.push(samples.into_iter().flatten().collect());
+        }
+        print(work, &rounds);
+        judge(work, &rounds, goals);
+        Ok(())
+    }
+
+    fn sample(&mut self, contender: Contender, at_once: u64, count: u64) -> Outcome<Sample> {
+        let records_before = self.ours.record_bytes();
+        let before = Moment::now();
+        self.pay(contender, at_once, count)?;
+        let cost = Moment::now() - before;
+        let records = self.ours.record_bytes();
+        let records: Vec<u64> = records
+            .iter()
+            .zip(records_before)
+            .map(|(now, before)| now - before)
+            .collect();
+        let accounts = match contender {
+            Contender::Ldk | Contender::LdkWithManager => &self.ldk_accounts,
+            Contender::Ours => &self.our_accounts,
+        };
+        Ok(Sample::of(&cost, accounts, &records, to_float(count)))
+    }
+
+    fn pay(&mut self, contender: Contender, at_once: u64, count: u64) -> Outcome<()> {
+        match contender {
+            Contender::Ours => return self.ours.pay(count, usize::try_from(at_once)?),
+            Contender::Ldk => self.ldk.manager_writes = ManagerWrites::Never,
+            Contender::LdkWithManager => self.ldk.manager_writes = ManagerWrites::WhenAsked,
+        }
+        self.ldk.pay(count, at_once)
+    }
+}
+
+impl Sample {
+    fn of(cost: &Cost, accounts: &[Account], records: &[u64], count: f64) -> Self {
+        let node = |(account, records): (&Account, &u64)| {
+            let spent = cost.of(*account);
+            NodeSample {
+                processor_ms: millis(spent.processor) / count,
+                syncs: to_float(spent.syncs) / count,
+                bytes: to_float(spent.bytes) / count,
+                record_bytes: to_float(*records) / count,
+            }
+        };
+        Self {
+            per_second: count / cost.time.as_secs_f64(),
+            processor_ms: millis(cost.processor) / count,
+            nodes: accounts.iter().zip(records).map(node).collect(),
+        }
+    }
+}
+
+/// The median of a figure over the rounds, for one contender.
+fn over(rounds: &[Vec<Sample>], place: usize, figure: impl Fn(&Sample) -> f64) -> f64 {
+    median(rounds.iter().map(|samples| figure(&samples[place])))
+}
+
+/// The median of the ratios of the rounds: ours to a contender's.
+fn ratio(rounds: &[Vec<Sample>], place: usize) -> f64 {
+    let ours = |samples: &[Sample]| samples.last().map_or(0.0, |sample| sample.per_second);
+    median(rounds.iter().map(|samples| ours(samples) / samples[place].per_second))
+}
+
+fn print(work: &Work, rounds: &[Vec<Sample>]) {
+    for (place, contender) in work.contenders().iter().enumerate() {
+        let nodes = |figure: fn(&NodeSample) -> f64| {
+            by_node((0..work.nodes).map(|node| over(rounds, place, |sample| figure(&sample.nodes[node]))))
+        };
+        let (who, to_ldk) = match contender {
+            Contender::Ldk => ("LDK", Some(ratio(rounds, place))),
+            Contender::LdkWithManager => ("LDK, manager written too", Some(ratio(rounds, place))),
+            Contender::Ours => ("Quittance", None),
+        };
+        println!(
+            "| {} | {who} | {} | {} | {} | {} | {} | {} |",
+            work.name(),
+            short(over(rounds, place, |sample| sample.per_second)),
+            to_ldk.map_or(String::new(), short),
+            short(over(rounds, place, |sample| sample.processor_ms)),
+            nodes(|node| node.processor_ms),
+            nodes(|node| node.syncs),
+            nodes(|node| node.bytes),
+        );
+    }
+}
+
+fn judge(work: &Work, rounds: &[Vec<Sample>], goals: &mut Goals) {
+    let ours = work.contenders().len() - 1;
+    let node = |node: usize, figure: fn(&NodeSample) -> f64| over(rounds, ours, |sample| figure(&sample.nodes[node]));
+    let worst = |nodes: &[usize], figure: fn(&NodeSample) -> f64| {
+        nodes.iter().map(|place| node(*place, figure)).fold(0.0, f64::max)
+    };
+    let name = work.name();
+    if work.kept == Kept::InMemory {
+        return;
+    }
+    let is_alone = work.at_once == 1;
+    if work.nodes == 2 {
+        let processor_ms = over(rounds, ours, |sample| sample.processor_ms);
+        goals.judge(
+            format!("{name}: payments in a second, to LDK's"),
+            Bound::AtLeast(5.0),
+            "times",
+            ratio(rounds, 0),
+        );
+        let bound = if is_alone { 2.3 } else { 0.5 };
+        goals.judge(
+            format!("{name}: processor time, both nodes"),
+            Bound::AtMost(bound),
+            "ms",
+            processor_ms,
+        );
+        if is_alone {
+            let syncs = worst(&[0, 1], |node| node.syncs);
+            goals.judge(format!("{name}: syncs of a node"), Bound::AtMost(4.0), "", syncs);
+            let records = worst(&[0, 1], |node| node.record_bytes);
+            goals.judge(
+                format!("{name}: records of a node"),
+                Bound::AtMost(1_500.0),
+                "bytes",
+                records,
+            );
+        }
+    } else {
+        let bound = if is_alone { 1.2 } else { 0.35 };
+        let processor_ms = node(1, |node| node.processor_ms);
+        goals.judge(
+            format!("{name}: processor time of the forwarder"),
+            Bound::AtMost(bound),
+            "ms",
+            processor_ms,
+        );
+        if is_alone {
+            let records = node(1, |node| node.record_bytes);
+            goals.judge(
+                format!("{name}: records of the forwarder"),
+                Bound::AtMost(3_200.0),
+                "bytes",
+                records,
+            );
+        }
+    }
+}
