@@ -165,25 +165,13 @@ impl Life {
 
     fn replace_blocks(&mut self) -> Outcome<()> {
         self.town.ground.reorg(3)?;
-        self.wait_for_height()?;
+        self.town.wait_for_height()?;
         self.pay(3)
     }
 
     fn mine(&mut self, blocks: u32) -> Outcome<()> {
         self.town.ground.mine(blocks)?;
-        self.wait_for_height()
-    }
-
-    fn wait_for_height(&self) -> Outcome<()> {
-        let height = self.town.ground.height();
-        for node in &self.town.nodes {
-            let (caller, name) = (node.caller()?, node.name);
-            Town::wait_for(&format!("{name} has read up to {height}"), || {
-                let info: Info = caller.get("/v1/info")?;
-                Ok(info.height == height)
-            })?;
-        }
-        Ok(())
+        self.town.wait_for_height()
     }
 
     /// To the msat: the channels hold what the ledgers say.
@@ -255,7 +243,7 @@ impl Life {
     fn close_by_force_with_a_payment(&mut self) -> Outcome<()> {
         self.town.fund(CAROL)?;
         // A payer that is many blocks behind its payee sends what expires too soon.
-        self.wait_for_height()?;
+        self.town.wait_for_height()?;
         let preimage = [99; 32];
         let hash = Hex(sha256::Hash::hash(&preimage).to_byte_array());
         let id = self.id();

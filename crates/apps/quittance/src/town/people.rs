@@ -79,8 +79,13 @@ impl Town {
         Ok(self.nodes[node].start(&extra)?.id.to_string())
     }
 
-    /// Waits until every channel can be used.
+    /// Waits until every channel can be used, and everybody has read the chain up to its tip: a payer that is many blocks behind its payee
+    /// sends what expires too soon.
+    ///
+    /// # Errors
+    /// When it does not come to that.
     pub fn wait_until_usable(&self) -> Outcome<()> {
+        self.wait_for_height()?;
         for (node, channels) in [(ALICE, 1), (BOB, 2), (CAROL, 1)] {
             Self::wait_for("channels can be used", || {
                 let list: ChannelList = self.nodes[node].caller()?.get("/v1/channels")?;
@@ -90,6 +95,22 @@ impl Town {
                     .filter(|channel| channel.connected && channel.state == "open")
                     .count()
                     == channels)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Waits until everybody has read the chain up to its tip.
+    ///
+    /// # Errors
+    /// When somebody does not.
+    pub fn wait_for_height(&self) -> Outcome<()> {
+        let height = self.ground.height();
+        for node in &self.nodes {
+            let (caller, name) = (node.caller()?, node.name);
+            Self::wait_for(&format!("{name} has read up to {height}"), || {
+                let info: quittance_api::Info = caller.get("/v1/info")?;
+                Ok(info.height == height)
             })?;
         }
         Ok(())
