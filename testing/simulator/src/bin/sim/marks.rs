@@ -42,6 +42,7 @@ mod counted {
             let why = excused.get(name);
             match (by_seeds.contains(name), by_rows.contains(name), why) {
                 (true, _, None) => {}
+                (_, _, Some(why)) if why.starts_with("seldom") => println!("seldom:        {name} ({file})"),
                 (false, true, None) => println!("by rows only:  {name} ({file})"),
                 (false, false, Some(why)) => println!("not yet:       {name} ({file}): {why}"),
                 (true, _, Some(_)) | (false, true, Some(_)) => {
