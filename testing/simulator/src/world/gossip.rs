@@ -69,7 +69,8 @@ impl World {
         }
     }
 
-    /// Whoever shares a channel that is to be known, and deep enough, has announced it.
+    /// Whoever shares a channel that is to be known, and deep enough, has announced it to others than its peer, who announces it as well: what
+    /// was on its way to the peer alone may be lost with the connection, and is not said again.
     pub(crate) fn judge_announcements(&mut self, node: NodeIndex) {
         let tip = self.tip();
         let Some(process) = self.nodes[node].process.as_ref() else {
@@ -85,7 +86,15 @@ impl World {
             };
             let is_due = facts.announce && funding.height.depth_at(tip) >= BlockCount(6);
             let is_announced = self.checker.has_announced(node, funding.short_channel_id);
-            if is_due != is_announced && (is_due || !facts.announce) {
+            let with = self.index_of(&facts.peer);
+            let hears = |other: NodeIndex| other != node && other != with && self.share_a_channel(node, other);
+            let has_others = (0..self.nodes.len()).any(hears);
+            let is_wrong = if is_due {
+                has_others && !is_announced
+            } else {
+                is_announced && !facts.announce
+            };
+            if is_wrong {
                 let name = funding.short_channel_id;
                 found.push(format!(
                     "node {node} announced {name}: {is_announced}, and should have: {is_due}"
