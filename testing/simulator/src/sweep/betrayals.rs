@@ -194,8 +194,8 @@ impl Sweep {
         self.connect_all(node);
     }
 
-    /// A replica of a node takes its place, wherever it stands. Of one that is behind and was not declared, the peers are heard before
-    /// anything else happens (A4); where one of them would not answer, the operator has to say it.
+    /// A replica of a node takes its place, wherever it stands. Of one that is behind its operator has to say it: a peer that has closed the
+    /// channel, or dies and closes it when it is back, answers by an `error` before its `channel_reestablish` shows what was lost.
     pub(super) fn promote_replica(&mut self, node: NodeIndex) {
         let Some(lsn) = self.earlier(node, REPLICA_LAG_MAX) else {
             return;
@@ -204,7 +204,7 @@ impl Sweep {
         self.world
             .tell(|world| format!("a replica of {} is promoted at batch {}", world.nodes[node].name, lsn.0));
         let is_behind = lsn < self.world.nodes[node].last_appended();
-        if is_behind && !self.world.would_be_answered(node) {
+        if is_behind {
             self.world.restore_declared(node, lsn);
             return;
         }

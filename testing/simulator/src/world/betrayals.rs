@@ -2,7 +2,6 @@
 //! older moment.
 
 use bitcoin::{Amount, OutPoint, Transaction, TxOut};
-use quittance_channel::Phase;
 use quittance_journal::{Lsn, Store};
 use quittance_manager::declare_restored;
 use quittance_primitives::{ChannelId, CommitmentNumber};
@@ -81,20 +80,6 @@ impl World {
     /// Whether a node has broadcast a transaction that closes a channel, or claims something of one.
     pub(crate) fn is_enforced_by(&self, node: NodeIndex, transaction: &Transaction) -> bool {
         self.chain.enforced.contains(&(node, transaction.compute_txid()))
-    }
-
-    /// Whether every peer of a node would greet every channel of theirs with `channel_reestablish`: none is away, and none has closed one.
-    pub(crate) fn would_be_answered(&self, node: NodeIndex) -> bool {
-        let channels = self.nodes[node]
-            .process
-            .iter()
-            .flat_map(|process| process.manager.channels());
-        channels.into_iter().all(|channel| {
-            let facts = &channel.state().facts;
-            let peer = self.nodes[self.index_of(&facts.peer)].process.as_ref();
-            let theirs = peer.and_then(|process| process.manager.channel(&facts.channel_id));
-            theirs.is_some_and(|theirs| theirs.state().phase == Phase::Normal)
-        })
     }
 
     /// The store of a node comes back from the time of an earlier batch, and its operator says so before the node starts.
