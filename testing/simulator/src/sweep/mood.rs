@@ -37,6 +37,10 @@ pub(super) struct Mood {
     pub(super) backup: u64,
 }
 
+/// Whether revoked commitments are broadcast, and stores of an older moment come back, in random runs. Not yet: now and then a claim is told
+/// again under another number, or a cheat makes a block that is invalid, and it is not known whether engine, judge or move is wrong.
+const BETRAYALS_ARE_JUDGED: bool = false;
+
 impl Mood {
     /// Whether channels may be closed in this run.
     pub(super) const fn closes(&self) -> bool {
@@ -72,7 +76,7 @@ impl Mood {
             cheat: weight(Some(Kind::Cheats), 4),
             backup: weight(Some(Kind::Backups), 4).saturating_sub(2),
         };
-        if !mood.closes() {
+        if !mood.closes() || !BETRAYALS_ARE_JUDGED {
             // Whoever is betrayed closes the channel.
             (mood.cheat, mood.backup) = (0, 0);
         }
