@@ -39,7 +39,8 @@ pub(super) struct Mood {
 
 /// Whether revoked commitments are broadcast, and stores of an older moment come back, in random runs. Not yet: now and then a claim is told
 /// again under another number, or a cheat makes a block that is invalid, and it is not known whether engine, judge or move is wrong.
-const BETRAYALS_ARE_JUDGED: bool = false;
+/// A build with known bugs has them: they catch one.
+const BETRAYALS_ARE_JUDGED: bool = cfg!(feature = "mutants");
 
 impl Mood {
     /// Whether channels may be closed in this run.
