@@ -220,6 +220,7 @@ impl Checker {
                 let told = (number, *amount);
                 if let Some(earlier) = self.claims.insert((node, *payment_hash), told)
                     && earlier != told
+                    && !self.may_be_paid_again(node, payment_hash)
                 {
                     self.violated(
                         "G4",
@@ -253,6 +254,12 @@ impl Checker {
     pub fn is_betrayed(&self, hash: &PaymentHash) -> bool {
         let involved = self.involved.get(hash);
         involved.is_some_and(|involved| !involved.is_disjoint(&self.excused))
+    }
+
+    /// Whether a payee may be told twice that it was paid: its payer, or it itself, does not remember the first time.
+    fn may_be_paid_again(&self, payee: usize, hash: &PaymentHash) -> bool {
+        let paid = |node: &usize| self.paid_for.contains(&(*node, *hash));
+        self.excused.contains(&payee) || self.excused.iter().any(paid)
     }
 
     /// A node's store came back from an older moment, and its peers are heard before it acts on what it says.

@@ -2,6 +2,8 @@
 //! older moment; a replica that lags and is promoted by force. Nothing is asked of such a node any more but that it broadcasts no
 //! revoked commitment unless it cheats. Of the others everything is asked as before, and that a cheater has nothing left.
 
+use std::collections::BTreeMap;
+
 use bitcoin::{OutPoint, Transaction};
 use quittance_channel::Phase;
 use quittance_journal::Lsn;
@@ -94,8 +96,10 @@ impl Sweep {
         }
         let txid = commitment.compute_txid();
         let outputs = (0..).zip(&commitment.output);
-        let second_stages = outputs
+        // By their ids: one may spend several outputs.
+        let second_stages: BTreeMap<_, _> = outputs
             .filter_map(|(vout, _)| other.confirmed_spender(&OutPoint { txid, vout }))
+            .map(|stage| (stage.compute_txid(), stage))
             .collect();
         self.kept.push(Kept {
             owner,
@@ -103,7 +107,7 @@ impl Sweep {
             channel: facts.channel_id,
             number,
             commitment,
-            second_stages,
+            second_stages: second_stages.into_values().collect(),
         });
     }
 

@@ -37,11 +37,6 @@ pub(super) struct Mood {
     pub(super) backup: u64,
 }
 
-/// Whether revoked commitments are broadcast, and stores of an older moment come back, in random runs. Not yet: now and then a claim is told
-/// again under another number, or a cheat makes a block that is invalid, and it is not known whether engine, judge or move is wrong.
-/// A build with known bugs has them: they catch one.
-const BETRAYALS_ARE_JUDGED: bool = cfg!(feature = "mutants");
-
 impl Mood {
     /// Whether channels may be closed in this run.
     pub(super) const fn closes(&self) -> bool {
@@ -77,7 +72,7 @@ impl Mood {
             cheat: weight(Some(Kind::Cheats), 4),
             backup: weight(Some(Kind::Backups), 4).saturating_sub(2),
         };
-        if !mood.closes() || !BETRAYALS_ARE_JUDGED {
+        if !mood.closes() {
             // Whoever is betrayed closes the channel.
             (mood.cheat, mood.backup) = (0, 0);
         }
