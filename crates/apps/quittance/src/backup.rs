@@ -1,8 +1,9 @@
 //! Backups: a folder with a copy of the store, what the wallet promised, the peers' addresses, and a letter to whoever has to restore it. The
 //! seed is not among them: its words are on paper, and a copy that someone finds is no wallet.
 //!
-//! A backup gets its name when it is whole, checked and on disk. What it can do, and what no copy of an old moment can, is in
-//! `docs/BACKUP.md`; a restore declares that the store is old, by [`quittance_node::declare_restored`]. Start at [`Draft`] and [`restore`].
+//! A backup gets its name when it is whole, declared to be old, checked and on disk: whoever puts it in place by hand runs it as what it is (G5).
+//! What it can do, and what no copy of an old moment can, is in `docs/BACKUP.md`; a store is declared to be old by
+//! [`quittance_node::declare_restored`]. Start at [`Draft`] and [`restore`].
 
 use std::fs::{self, DirBuilder, File};
 use std::io;
@@ -29,7 +30,7 @@ pub(crate) struct Label {
     pub(crate) network: String,
     /// The block before the first that can hold anything of the wallet's: its height and its hash.
     pub(crate) birthday: (u32, String),
-    /// The last batch of the journal in it.
+    /// The last batch of the node's journal in it; the one behind it says that the copy is old.
     pub(crate) last_batch: u64,
 }
 
@@ -75,8 +76,9 @@ impl Draft {
         self.unfinished.join("store")
     }
 
-    /// Adds what stands beside the store in the node's `folder`, checks the copy, and gives the backup its name.
+    /// Adds what stands beside the store in the node's `folder`, has the copy say that it is old, checks it, and gives the backup its name.
     pub(crate) fn finish(mut self, folder: &Path, last_batch: u64) -> Result<Label, String> {
+        declare(&self.store())?;
         let seed = SeedFacts::read(&files::seed(folder)).map_err(|error| error.to_string())?;
         let label = Label {
             version: VERSION,

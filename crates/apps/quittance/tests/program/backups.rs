@@ -110,6 +110,35 @@ fn a_channel_that_has_changed_is_closed_by_its_peer_and_never_by_a_revoked_commi
     .unwrap();
 }
 
+/// A guarantee that held by `restore` alone: who copies the files of a backup by hand must not broadcast a revoked commitment (G5).
+#[test]
+fn a_backup_that_is_put_in_place_by_hand_runs_as_an_old_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut town = Town::new(program(), folder.path(), None, &[]).unwrap();
+    pay(&town, 1);
+    let backup = folder.path().join("backup");
+    said(
+        town.nodes[ALICE]
+            .command(&["backup", backup.to_str().unwrap()])
+            .unwrap(),
+    );
+    pay(&town, 2);
+    town.nodes[ALICE].kill().unwrap();
+    let store = town.nodes[ALICE].folder.join("store");
+    std::fs::remove_dir_all(&store).unwrap();
+    std::fs::create_dir(&store).unwrap();
+    std::fs::copy(backup.join("store/journal.sqlite"), store.join("journal.sqlite")).unwrap();
+
+    town.nodes[BOB].kill().unwrap();
+    town.start(ALICE).unwrap();
+    let channel = town.channels(ALICE).unwrap().channels.remove(0);
+    assert!(channel.awaiting_peer);
+    let forced = town.nodes[ALICE]
+        .command(&["close", &channel.id.to_string(), "--force"])
+        .unwrap();
+    assert!(complained(forced).contains("waiting for its peer to tell its state"));
+}
+
 #[test]
 fn words_of_another_node_restore_nothing() {
     let folder = tempfile::tempdir().unwrap();
