@@ -309,6 +309,7 @@ impl Town {
             }
             Effect::Disconnect(_, reason) => return Err(format!("a node hangs up: {reason:?}").into()),
             Effect::FundingWanted { .. }
+            | Effect::OpeningEnded(..)
             | Effect::Broadcast(..)
             | Effect::HandledConfirmed(_)
             | Effect::HandledRefused(_)

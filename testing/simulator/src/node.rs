@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bitcoin::Script;
 use bitcoin::constants::ChainHash;
-use quittance_channel::opening::OpeningPolicy;
+use quittance_channel::opening::{Forgotten, OpeningPolicy};
 use quittance_channel::{Channel, ChannelLimits, InlineVerifier};
 use quittance_journal::{EventNumber, Gate, Generation, Key, Lsn, Store, UpdateId};
 use quittance_manager::{
-    ChannelManager, Context, Effect, Face, ForwardConfig, Input, ManagerConfig, NumberedEvent, RequestId, Response,
-    Signing, Upgrade,
+    ChannelManager, Context, Effect, Face, ForwardConfig, Input, ManagerConfig, NumberedEvent, OpeningEnd, RequestId,
+    Response, Signing, Upgrade,
 };
 use quittance_monitor::{FeeEstimates, Tip};
 use quittance_onchain_tests::Wallet;
@@ -46,6 +46,8 @@ pub struct Node {
     pub fees: FeeEstimates,
     /// What becomes of HTLCs that pass through it, from its next start on.
     pub forwards: ForwardConfig,
+    /// Which channels it agrees to, from its next start on.
+    pub opening: OpeningPolicy,
     /// Peers that may open channels to it that need no confirmation, from its next start on.
     pub zeroconf_peers: BTreeSet<NodeId>,
     /// Whether its user is told of each part that fails, from its next start on.
@@ -97,6 +99,8 @@ pub struct User {
     pub confirmed: Option<EventNumber>,
     /// Confirmations that were refused, since those events were not shown.
     pub refused: Vec<EventNumber>,
+    /// Openings that ended, and how.
+    pub openings_ended: Vec<(Forgotten, OpeningEnd)>,
     /// Answers to requests.
     pub responses: BTreeMap<RequestId, Response>,
 }
@@ -111,6 +115,7 @@ impl Node {
             signer: Signer::new(number),
             wallet,
             forwards: ForwardConfig::default(),
+            opening: OpeningPolicy::for_chain(ChainHash::REGTEST),
             zeroconf_peers: BTreeSet::new(),
             tell_path_failures: false,
             fees: FeeEstimates::flat(FeeratePerKw(1_000)),
@@ -162,7 +167,7 @@ impl Node {
             accept_keysend: true,
             mpp_timeout_ms: 60_000,
             forward_timeout_ms: 30_000,
-            opening: OpeningPolicy::for_chain(ChainHash::REGTEST),
+            opening: self.opening.clone(),
             face: Face::default(),
             forwarding: FORWARDING,
             zeroconf_peers: self.zeroconf_peers.clone(),

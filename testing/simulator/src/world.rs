@@ -464,6 +464,7 @@ impl World {
                     self.input(node, Input::Loaded(Box::new(loaded)));
                 }
             }
+            Effect::OpeningEnded(forgotten, why) => self.nodes[node].user.openings_ended.push((*forgotten, why)),
             Effect::FundingWanted {
                 peer,
                 temporary_channel_id,

@@ -81,6 +81,7 @@ impl ErrorCode {
             Self::Forbidden | Self::WrongPassphrase => 403,
             Self::NotFound | Self::UnknownChannel | Self::UnknownPayment | Self::NothingHeld => 404,
             Self::PeerNotConnected
+            | Self::PeerRefused
             | Self::Refused
             | Self::PaymentConflict
             | Self::NotShown
@@ -88,7 +89,7 @@ impl ErrorCode {
             Self::MethodNotAllowed => 405,
             Self::TooLarge => 413,
             Self::NotJson => 415,
-            Self::PeerUnreachable | Self::PeerRefused => 502,
+            Self::PeerUnreachable => 502,
             Self::Wallet | Self::ChainUnavailable | Self::Stopping | Self::Starting | Self::Locked => 503,
             Self::Internal => 500,
         }

@@ -130,9 +130,9 @@ pub(crate) struct Work {
     /// Answers that wait for what they rest on.
     answers: VecDeque<(Lsn, Box<dyn FnOnce() + Send>)>,
     /// Openings that the engine has not answered yet.
-    opening: BTreeMap<RequestId, (NodeId, Opened)>,
+    opening: BTreeMap<RequestId, Opened>,
     /// Openings on their way, by their temporary ids.
-    openings: BTreeMap<ChannelId, (NodeId, Opened)>,
+    openings: BTreeMap<ChannelId, Opened>,
     /// By the channel that an opening will become, its temporary id.
     funded: BTreeMap<ChannelId, ChannelId>,
     desk: Option<Desk>,

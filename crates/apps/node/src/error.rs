@@ -34,7 +34,7 @@ pub enum NodeError {
     OpenRefused(OpenRefusal),
     #[error("the peer refused the channel: {0}")]
     RefusedByPeer(String),
-    #[error("the peer ended the connection in the middle of the opening; nothing was spent")]
+    #[error("the connection to the peer ended in the middle of the opening; nothing was spent")]
     OpeningCutOff,
     #[error(
         "the opening took more than {0} seconds; it goes on if the peer answers, and then the channel is listed: nothing was spent so far"

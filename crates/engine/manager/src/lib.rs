@@ -27,8 +27,8 @@ mod upgrade;
 
 pub use api::{
     AnnouncementEnd, AnnouncementToSign, ChainEvent, Command, ConnectedBlock, Context, DisconnectReason, Effect,
-    Enforcement, Event, GossipToSign, Input, Loaded, NewChannel, NewPayment, NumberedEvent, Outgoing, Purpose,
-    RequestId, Response,
+    Enforcement, Event, GossipToSign, Input, Loaded, NewChannel, NewPayment, NumberedEvent, OpeningEnd, Outgoing,
+    Purpose, RequestId, Response,
 };
 pub use chain::load;
 pub use declared::declare_restored;

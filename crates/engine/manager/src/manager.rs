@@ -171,7 +171,8 @@ impl ChannelManager {
             | Command::OpenChannel(_)
             | Command::ForwardIntercepted { .. }
             | Command::RefuseIntercepted(..)
-            | Command::FundChannel { .. } => {
+            | Command::FundChannel { .. }
+            | Command::AbandonOpening(..) => {
                 return None;
             }
         };
@@ -270,6 +271,7 @@ impl ChannelManager {
                 temporary_channel_id,
                 funding,
             } => self.fund_channel(peer, temporary_channel_id, *funding, turn),
+            Command::AbandonOpening(peer, id) => self.abandon_opening(peer, id, turn),
             Command::CloseChannel(id, close) => match self.channels.get(&id) {
                 None => Response::UnknownChannel(id),
                 Some(channel) => match channel.decide_shutdown(close, &self.channel_context(turn)) {

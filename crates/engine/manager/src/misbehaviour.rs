@@ -82,7 +82,7 @@ impl ChannelManager {
             mark!("misbehaviour: the peer fails a channel");
             self.force_close(id, ForceCloseReason::PeerFailed(text.clone()), turn);
         }
-        self.opening_failed(peer, error.channel_id, turn);
+        self.opening_failed(peer, error.channel_id, &text, turn);
     }
 
     /// A message about a channel that we do not know (BOLT 1).

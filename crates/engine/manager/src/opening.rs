@@ -4,13 +4,14 @@
 use std::collections::BTreeMap;
 
 use quittance_channel::opening::{
-    Fundee, Funder, FundingTransaction, NewChannelKeys, OpenRefusal, OpenRequest, OurPart, Proposal, Refused, Trust,
+    Forgotten, Fundee, Funder, FundingTransaction, NewChannelKeys, OpenRefusal, OpenRequest, OurPart, Proposal,
+    Refused, Trust,
 };
 use quittance_channel::{Attached, Channel, ForwardingPolicy, Reaction, SideFacts};
 use quittance_primitives::{ChannelId, MilliSatoshi, NodeId};
 use quittance_wire::{AcceptChannel, ErrorMessage, FundingCreated, FundingSigned, Message, OpenChannel};
 
-use crate::api::{Effect, NewChannel, Outgoing, Response};
+use crate::api::{Effect, NewChannel, OpeningEnd, Outgoing, Response};
 use crate::chain::Monitored;
 use crate::manager::ChannelManager;
 use crate::turn::Turn;
@@ -139,8 +140,26 @@ impl ChannelManager {
             }
             None => {
                 self.give_up(funding.channels(), turn);
+                let forgotten = Forgotten {
+                    temporary_channel_id: id,
+                    funding: Some(funding),
+                };
+                turn.emit(Effect::OpeningEnded(Box::new(forgotten), OpeningEnd::GivenUp));
                 Response::UnknownOpening(id)
             }
+        }
+    }
+
+    /// Gives up an opening of ours.
+    pub(crate) fn abandon_opening(&mut self, peer: NodeId, id: ChannelId, turn: &mut Turn<'_>) -> Response {
+        let is_ours = matches!(self.openings.get(&(peer, id)), Some(Opening::Ours(_)));
+        match self.openings.remove(&(peer, id)).filter(|_| is_ours) {
+            Some(Opening::Ours(funder)) => {
+                self.tell_given_up(peer, funder.current_channel_id(), turn);
+                self.opening_ended(funder.forget(), OpeningEnd::GivenUp, turn);
+                Response::Done
+            }
+            _ => Response::UnknownOpening(id),
         }
     }
 
@@ -154,13 +173,13 @@ impl ChannelManager {
         self.openings = left;
         for opening in lost.into_values() {
             if let Opening::Ours(funder) = opening {
-                self.give_up_batch_of(&funder, turn);
+                self.opening_ended(funder.forget(), OpeningEnd::Disconnected, turn);
             }
         }
     }
 
     /// The peer failed an opening, or all of them.
-    pub(crate) fn opening_failed(&mut self, peer: &NodeId, meant: ChannelId, turn: &mut Turn<'_>) {
+    pub(crate) fn opening_failed(&mut self, peer: &NodeId, meant: ChannelId, text: &str, turn: &mut Turn<'_>) {
         let is_meant = |(other, temporary): &(NodeId, ChannelId), opening: &Opening| {
             let current = match opening {
                 Opening::Ours(funder) => funder.current_channel_id(),
@@ -176,16 +195,33 @@ impl ChannelManager {
             .collect();
         for key in failed {
             if let Some(Opening::Ours(funder)) = self.openings.remove(&key) {
-                self.give_up_batch_of(&funder, turn);
+                self.opening_ended(funder.forget(), OpeningEnd::RefusedByPeer(text.to_owned()), turn);
             }
         }
     }
 
-    /// Gives up the batch that an opening was part of which is over, if it was part of one.
-    fn give_up_batch_of(&mut self, lost: &Funder, turn: &mut Turn<'_>) {
-        if let Some(batch) = lost.funding().filter(|funding| funding.is_batch()) {
+    /// We refuse what the peer answered to an opening of ours.
+    fn opening_refused(
+        &mut self,
+        temporary_channel_id: ChannelId,
+        funding: Option<FundingTransaction>,
+        refused: Refused,
+        turn: &mut Turn<'_>,
+    ) -> Refused {
+        let forgotten = Forgotten {
+            temporary_channel_id,
+            funding,
+        };
+        self.opening_ended(forgotten, OpeningEnd::Refused(refused.why.clone()), turn);
+        refused
+    }
+
+    /// Tells how an opening of ours ended, and gives up the batch that it was part of, if it was part of one.
+    fn opening_ended(&mut self, forgotten: Forgotten, why: OpeningEnd, turn: &mut Turn<'_>) {
+        if let Some(batch) = forgotten.funding.as_ref().filter(|funding| funding.is_batch()) {
             self.give_up(batch.channels(), turn);
         }
+        turn.emit(Effect::OpeningEnded(Box::new(forgotten), why));
     }
 
     /// Gives up channels that were to be funded together.
@@ -201,6 +237,7 @@ impl ChannelManager {
         for ((peer, _), opening) in lost {
             if let Opening::Ours(funder) = opening {
                 self.tell_given_up(peer, funder.current_channel_id(), turn);
+                turn.emit(Effect::OpeningEnded(Box::new(funder.forget()), OpeningEnd::GivenUp));
             }
         }
         for id in members {
@@ -247,7 +284,10 @@ impl ChannelManager {
             .openings
             .iter()
             .filter(|((other, _), opening)| other == peer && matches!(opening, Opening::Theirs(_)));
-        if self.openings.contains_key(&(*peer, id)) || theirs.count() >= OPENINGS_PER_PEER_MAX {
+        if theirs.count() >= OPENINGS_PER_PEER_MAX {
+            return Err(refused(OpenRefusal::TooManyOpenings(OPENINGS_PER_PEER_MAX)));
+        }
+        if self.openings.contains_key(&(*peer, id)) {
             return Err(refused(OpenRefusal::TemporaryIdTaken(id)));
         }
         let trust = if self.config.zeroconf_peers.contains(peer) {
@@ -272,7 +312,9 @@ impl ChannelManager {
         let Some(Opening::Ours(funder)) = self.openings.remove(&(*peer, id)) else {
             return Err(unknown(id, "accept_channel"));
         };
-        let (state, wanted) = funder.accept_channel(message, &self.config.opening)?;
+        let (state, wanted) = funder
+            .accept_channel(message, &self.config.opening)
+            .map_err(|refused| self.opening_refused(id, None, refused, turn))?;
         let funder = Box::new(Funder::AwaitingFunding(Box::new(state)));
         self.openings.insert((*peer, id), Opening::Ours(funder));
         turn.emit(Effect::FundingWanted {
@@ -307,7 +349,9 @@ impl ChannelManager {
         let Some(Opening::Ours(funder)) = key.and_then(|key| self.openings.remove(&key)) else {
             return Err(unknown(id, "funding_signed"));
         };
-        let opened = funder.funding_signed(message, &self.channel_context(turn))?;
+        let (temporary, funding) = (funder.temporary_channel_id(), funder.funding().cloned());
+        let opened = funder.funding_signed(message, &self.channel_context(turn));
+        let opened = opened.map_err(|refused| self.opening_refused(temporary, funding, refused, turn))?;
         self.channel_exists(opened, turn);
         Ok(())
     }

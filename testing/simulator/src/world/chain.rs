@@ -231,7 +231,7 @@ impl World {
     }
 
     /// A node's wallet funds an opening, or the whole batch once its last output is known.
-    pub(super) fn fund(&mut self, node: NodeIndex, peer: NodeId, temporary_channel_id: ChannelId, output: TxOut) {
+    pub fn fund(&mut self, node: NodeIndex, peer: NodeId, temporary_channel_id: ChannelId, output: TxOut) {
         let wanted = match &mut self.batch {
             None => vec![(peer, temporary_channel_id, output)],
             Some((size, waiting)) => {

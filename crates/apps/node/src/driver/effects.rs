@@ -3,8 +3,8 @@
 use std::sync::{Arc, PoisonError};
 
 use bitcoin::TxOut;
-use quittance_channel::opening::FundingTransaction;
-use quittance_manager::{Effect, Event, Input, NumberedEvent, Outgoing, Purpose, Response};
+use quittance_channel::opening::{Forgotten, FundingTransaction};
+use quittance_manager::{Effect, Event, Input, NumberedEvent, OpeningEnd, Outgoing, Purpose, Response};
 use quittance_net::{NotSent, Outbound};
 use quittance_primitives::{ChannelId, FeeratePerKw, NodeId};
 use tracing::{debug, info, warn};
@@ -45,10 +45,11 @@ impl Driver {
                 temporary_channel_id,
                 output,
             } => self.fund(peer, temporary_channel_id, output),
+            Effect::OpeningEnded(forgotten, why) => self.opening_ended(*forgotten, why),
             Effect::Broadcast(transaction, Purpose::Funding(channel)) => {
                 self.broadcast(ToBroadcast::Transaction(transaction, "funding"));
                 if let Some(temporary) = self.work.funded.remove(&channel)
-                    && let Some((_, waiting)) = self.work.openings.remove(&temporary)
+                    && let Some(waiting) = self.work.openings.remove(&temporary)
                 {
                     // Whoever asked may be gone.
                     let _ = waiting.send(Ok(channel));
@@ -102,10 +103,10 @@ impl Driver {
         if let Response::UnfitFunding(why) = &response {
             warn!(%why, "a funding transaction does not do");
         }
-        if let Some((peer, opened)) = self.work.opening.remove(&request)
+        if let Some(opened) = self.work.opening.remove(&request)
             && let Response::Opening(temporary) = &response
         {
-            self.work.openings.insert(*temporary, (peer, opened));
+            self.work.openings.insert(*temporary, opened);
         }
         if let Some(waiting) = self.work.requests.remove(&request) {
             // Whoever asked may be gone.
@@ -136,6 +137,22 @@ impl Driver {
             // A node that has stopped needs no channel.
             let _ = orders.blocking_send(order);
         });
+    }
+
+    fn opening_ended(&mut self, forgotten: Forgotten, why: OpeningEnd) {
+        if let Some(funding) = forgotten.funding {
+            let wallet = Arc::clone(&self.wallet);
+            tokio::task::spawn_blocking(move || {
+                let mut wallet = wallet.lock().unwrap_or_else(PoisonError::into_inner);
+                wallet.abandon(funding.transaction());
+            });
+        }
+        let error = match why {
+            OpeningEnd::Refused(why) => NodeError::OpenRefused(why),
+            OpeningEnd::RefusedByPeer(text) => NodeError::RefusedByPeer(text),
+            OpeningEnd::Disconnected | OpeningEnd::GivenUp => NodeError::OpeningCutOff,
+        };
+        self.opening_failed(&forgotten.temporary_channel_id, error);
     }
 
     pub(super) fn funding_feerate(&self) -> FeeratePerKw {

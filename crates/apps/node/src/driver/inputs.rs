@@ -23,9 +23,8 @@ impl Driver {
         match order {
             Order::Command(command, answer) => self.command(*command, answer),
             Order::Open(new, answer, opened) => {
-                let peer = new.peer;
                 // The answer may be followed by all the rest at once.
-                self.work.opening.insert(self.next_request(), (peer, opened));
+                self.work.opening.insert(self.next_request(), opened);
                 self.command(Command::OpenChannel(new), answer)
             }
             Order::Funded {
@@ -35,7 +34,8 @@ impl Driver {
             } => match funding {
                 Err(error) => {
                     self.opening_failed(&temporary_channel_id, error);
-                    Ok(())
+                    let (answer, _) = oneshot::channel();
+                    self.command(Command::AbandonOpening(peer, temporary_channel_id), answer)
                 }
                 Ok(funding) => {
                     if let Some(channel) = funding.channels().first() {
@@ -112,27 +112,12 @@ impl Driver {
         self.handle(Input::EventHandled(number))
     }
 
+    /// An opening is over, and nothing was spent.
     pub(super) fn opening_failed(&mut self, temporary: &ChannelId, error: NodeError) {
-        if let Some((_, waiting)) = self.work.openings.remove(temporary) {
+        self.work.funded.retain(|_, of| of != temporary);
+        if let Some(waiting) = self.work.openings.remove(temporary) {
             // Whoever asked may be gone.
             let _ = waiting.send(Err(error));
-        }
-    }
-
-    /// Openings end with the connection, but for those whose funding transaction is about to leave.
-    fn openings_lost(&mut self, peer: &NodeId) {
-        let leaves = |temporary: &ChannelId| {
-            let mut funded = self.work.funded.iter();
-            funded.any(|(channel, of)| of == temporary && self.manager.channel(channel).is_some())
-        };
-        let with_it = self.work.openings.iter().filter(|(_, (with, _))| with == peer);
-        let lost: Vec<_> = with_it
-            .map(|(temporary, _)| *temporary)
-            .filter(|temporary| !leaves(temporary))
-            .collect();
-        for temporary in lost {
-            self.work.funded.retain(|_, of| *of != temporary);
-            self.opening_failed(&temporary, NodeError::OpeningCutOff);
         }
     }
 
@@ -151,7 +136,6 @@ impl Driver {
                 if let Message::Error(error) = &*message {
                     let text = String::from_utf8_lossy(&error.data).escape_debug().to_string();
                     info!(%peer, channel = %error.channel_id, text, "a peer reports an error");
-                    self.opening_failed(&error.channel_id, NodeError::RefusedByPeer(text));
                 }
                 debug!(%peer, message = message.name(), "received");
                 let need = self.manager.needs(&peer, &message);
@@ -208,9 +192,7 @@ impl Driver {
                 info!(%peer, %why, "disconnected");
                 self.work.lines.remove(&peer);
                 self.gate.disconnected(&peer);
-                self.handle(Input::PeerDisconnected(peer))?;
-                self.openings_lost(&peer);
-                Ok(())
+                self.handle(Input::PeerDisconnected(peer))
             }
             // The sorter turns messages into something else.
             Tidings::Message { .. } => Ok(()),

@@ -19,6 +19,8 @@ pub enum OpenRefusal {
     TemporaryIdZero,
     #[error("temporary_channel_id {0} is in use")]
     TemporaryIdTaken(ChannelId),
+    #[error("{0} channels of yours are being opened, which is the most at a time")]
+    TooManyOpenings(usize),
     #[error("open_channel where option_dual_fund asks for open_channel2")]
     DualFundNegotiated,
     #[error("funding_satoshis of {} is below the minimum of {}", .got.to_sat(), .minimum.to_sat())]

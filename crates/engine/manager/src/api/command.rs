@@ -55,6 +55,8 @@ pub enum Command {
         /// The transaction, with every witness.
         funding: Box<FundingTransaction>,
     },
+    /// Give up an opening of ours that is no channel yet: by its peer and its temporary id. The peer is told.
+    AbandonOpening(NodeId, ChannelId),
 }
 
 /// A channel to be opened by us.

@@ -1,6 +1,7 @@
 //! What the engine wants done. Nobody but the gate can read it, and the gate gives it out once it may leave.
 
 use bitcoin::{Transaction, TxOut};
+use quittance_channel::opening::{Forgotten, OpenRefusal};
 use quittance_channel::{ClosingToSign, CommitmentToSign, RevocationDue};
 use quittance_journal::Key;
 use quittance_monitor::Broadcast;
@@ -23,6 +24,8 @@ pub enum Effect {
         /// What the transaction has to pay to.
         output: TxOut,
     },
+    /// An opening of ours is over, and there is no channel. What is told of it is not durable, as nothing of it was: after a start it is not told.
+    OpeningEnded(Box<Forgotten>, OpeningEnd),
     /// Close the connection to a peer, after what was sent before.
     Disconnect(NodeId, DisconnectReason),
     /// Show the user an event.
@@ -41,6 +44,19 @@ pub enum Effect {
     Enforce(Box<Enforcement>),
     /// Read a record, by [`crate::load`], and hand it back by `Input::Loaded`.
     Load(Key),
+}
+
+/// Why an opening of ours is over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OpeningEnd {
+    /// What the peer answered is not acceptable. It was told so.
+    Refused(OpenRefusal),
+    /// The peer sent `error`, with this text.
+    RefusedByPeer(String),
+    /// The connection was lost (BOLT 2: openings are forgotten with it).
+    Disconnected,
+    /// We gave it up: by [`Command::AbandonOpening`](super::Command::AbandonOpening), or with its batch.
+    GivenUp,
 }
 
 /// A message to a peer, complete or with what is still to be signed or revealed.

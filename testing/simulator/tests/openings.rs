@@ -1,0 +1,182 @@
+//! Openings that come to nothing (BOLT 2, channel establishment v1): whoever asked is told why, the coins are free again, and neither side keeps
+//! anything of them.
+
+use bitcoin::Amount;
+use quittance_channel::opening::{OpenRefusal, OpeningPolicy};
+use quittance_manager::{Command, NewChannel, OpeningEnd, Response};
+use quittance_primitives::{BlockCount, ChannelId, FeeratePerKw, MilliSatoshi};
+use quittance_simulator::{NodeIndex, RowsAfterCrash, World};
+use quittance_store::memory::Keep;
+
+const A: NodeIndex = 0;
+const B: NodeIndex = 1;
+
+fn world() -> World {
+    let mut world = World::new(2, 1);
+    world.connect(A, B);
+    world
+}
+
+/// A world in which A's wallet makes no transaction.
+fn world_without_coins() -> World {
+    let mut world = world();
+    world.batch = Some((usize::MAX, Vec::new()));
+    world
+}
+
+/// B begins anew, and asks something else of channels.
+fn demand(world: &mut World, change: impl FnOnce(&mut OpeningPolicy)) {
+    change(&mut world.nodes[B].opening);
+    world.crash(B, Keep::All, RowsAfterCrash::Whole);
+    world.start(B);
+    world.connect(A, B);
+}
+
+/// A opens a channel to B: the opening's temporary id.
+fn open(world: &mut World, capacity: u64) -> ChannelId {
+    let new = NewChannel {
+        peer: world.nodes[B].id(),
+        capacity: Amount::from_sat(capacity),
+        push: MilliSatoshi(0),
+        channel_type: None,
+        announce: false,
+        feerate: FeeratePerKw(1_000),
+        keys: world.nodes[A].signer.new_channel_keys(),
+    };
+    world.command(A, Command::OpenChannel(Box::new(new)));
+    world.settle();
+    let last = world.nodes[A].user.responses.last_key_value();
+    let Some((_, Response::Opening(temporary))) = last else {
+        panic!("it is opened: {last:?}")
+    };
+    *temporary
+}
+
+/// How an opening of A's ended, and whether its coins are given back.
+fn end(world: &World, opening: ChannelId) -> Option<(OpeningEnd, bool)> {
+    let ended = &world.nodes[A].user.openings_ended;
+    let mut of_it = ended.iter().filter(|(gone, _)| gone.temporary_channel_id == opening);
+    let (gone, why) = of_it.next()?;
+    assert!(of_it.next().is_none(), "its end is told once");
+    Some((why.clone(), gone.funding.is_some()))
+}
+
+fn count(world: &World, node: NodeIndex, name: &str) -> usize {
+    world.nodes[node].sent.iter().filter(|sent| **sent == name).count()
+}
+
+/// Symptom: after eight openings for which there were no coins the peer refused every other one until the next connection. Cause: what the
+/// wallet could not pay for was forgotten by the wallet only.
+#[test]
+fn what_the_wallet_cannot_pay_for_is_given_up_and_the_peer_is_told() {
+    let mut world = world_without_coins();
+    let peer = world.nodes[B].id();
+    for _ in 0..20 {
+        let opening = open(&mut world, 1_000_000);
+        world.command(A, Command::AbandonOpening(peer, opening));
+        world.settle();
+        assert_eq!(end(&world, opening), Some((OpeningEnd::GivenUp, false)));
+    }
+    assert_eq!(count(&world, B, "accept_channel"), 20);
+    assert_eq!(count(&world, B, "error"), 0);
+    world.batch = None;
+    open(&mut world, 1_000_000);
+    assert_eq!(world.broadcast.len(), 1, "and the next one is funded");
+}
+
+#[test]
+fn a_peer_opens_only_so_many_at_a_time_and_reads_why() {
+    let mut world = world_without_coins();
+    for _ in 0..8 {
+        let opening = open(&mut world, 1_000_000);
+        assert_eq!(end(&world, opening), None);
+    }
+    let ninth = open(&mut world, 1_000_000);
+    let why = "8 channels of yours are being opened, which is the most at a time".to_owned();
+    assert_eq!(end(&world, ninth), Some((OpeningEnd::RefusedByPeer(why), false)));
+}
+
+#[test]
+fn an_opening_that_is_unknown_is_not_given_up() {
+    let mut world = world();
+    let (ours, theirs) = (world.nodes[A].id(), world.nodes[B].id());
+    let unknown = ChannelId([7; 32]);
+    world.command(A, Command::AbandonOpening(theirs, unknown));
+    let last = |world: &World, node: NodeIndex| {
+        let last = world.nodes[node].user.responses.last_key_value();
+        last.map(|(_, response)| response.clone())
+    };
+    assert_eq!(last(&world, A), Some(Response::UnknownOpening(unknown)));
+    // Nor is the peer's own.
+    world.batch = Some((usize::MAX, Vec::new()));
+    let opening = open(&mut world, 1_000_000);
+    world.command(B, Command::AbandonOpening(ours, opening));
+    world.settle();
+    assert_eq!(last(&world, B), Some(Response::UnknownOpening(opening)));
+    assert_eq!(end(&world, opening), None);
+}
+
+#[test]
+fn an_opening_that_the_peer_refuses_ends_with_its_words() {
+    let mut world = world();
+    demand(&mut world, |policy| policy.funding_min = Amount::from_sat(2_000_000));
+    let opening = open(&mut world, 1_000_000);
+    let Some((OpeningEnd::RefusedByPeer(why), false)) = end(&world, opening) else {
+        panic!("it ends: {:?}", end(&world, opening))
+    };
+    assert!(
+        why.contains("funding_satoshis of 1000000 is below the minimum of 2000000"),
+        "{why}"
+    );
+}
+
+/// Symptom: whoever opened a channel waited in vain when the peer's terms were refused by his own node. Cause: only the peer was told.
+#[test]
+fn an_opening_whose_terms_we_refuse_ends_with_the_reason() {
+    let mut world = world();
+    demand(&mut world, |policy| policy.minimum_depth = BlockCount(10_000));
+    let opening = open(&mut world, 1_000_000);
+    let Some((OpeningEnd::Refused(OpenRefusal::DepthTooLarge { got, .. }), false)) = end(&world, opening) else {
+        panic!("it ends: {:?}", end(&world, opening))
+    };
+    assert_eq!(got, BlockCount(10_000));
+    assert_eq!(count(&world, A, "error"), 1, "the peer is told too");
+}
+
+/// Symptom: the coins of an opening that was cut off could not be spent before the next start. Cause: nobody told the wallet.
+#[test]
+fn an_opening_that_is_cut_off_after_it_was_funded_gives_its_coins_back() {
+    let mut world = world_without_coins();
+    let opening = open(&mut world, 1_000_000);
+    let (_, waiting) = world.batch.take().expect("it waits");
+    let (peer, temporary, output) = waiting.into_iter().next().expect("it asked for coins");
+    world.fund(A, peer, temporary, output);
+    assert_eq!(count(&world, A, "funding_created"), 1);
+    world.crash(B, Keep::All, RowsAfterCrash::Whole);
+    world.settle();
+    assert_eq!(end(&world, opening), Some((OpeningEnd::Disconnected, true)));
+    assert!(world.broadcast.is_empty(), "and nothing was spent");
+}
+
+#[test]
+fn coins_for_an_opening_that_is_gone_are_given_back() {
+    let mut world = world_without_coins();
+    let opening = open(&mut world, 1_000_000);
+    let (_, waiting) = world.batch.take().expect("it waits");
+    world.crash(B, Keep::All, RowsAfterCrash::Whole);
+    world.settle();
+    let (peer, temporary, output) = waiting.into_iter().next().expect("it asked for coins");
+    world.nodes[A].user.openings_ended.clear();
+    world.fund(A, peer, temporary, output);
+    assert_eq!(end(&world, opening), Some((OpeningEnd::GivenUp, true)));
+}
+
+#[test]
+fn an_opening_that_became_a_channel_has_no_other_end() {
+    let mut world = world();
+    let opening = open(&mut world, 1_000_000);
+    world.crash(B, Keep::All, RowsAfterCrash::Whole);
+    world.settle();
+    assert_eq!(end(&world, opening), None);
+    assert_eq!(world.broadcast.len(), 1);
+}
