@@ -404,7 +404,7 @@ impl NodeBuilder {
         quittance_journal::mutant::switch_on(self.mutant);
         let signer = LocalSigner::new(self.seed);
         chain.check()?;
-        let best = chain.best()?.tip;
+        let best = chain.best()?;
         let mut store = open(&self.folder, durable)?;
         let mut gate = Gate::new(store.durable());
         own(&mut store, &mut gate, &self.folder, signer.node_id(), self.network)?;
@@ -431,7 +431,7 @@ impl NodeBuilder {
             forwards: self.policy.forwards.clone(),
             tell_path_failures: self.policy.tell_path_failures,
         };
-        let restored = ChannelManager::restore(config, best, &store, &context)?;
+        let restored = ChannelManager::restore(config, best.tip, &store, &context)?;
         for line in &restored.rebuilt {
             warn!(line, "rebuilt from the channels' logs");
         }

@@ -141,11 +141,15 @@ pub(crate) struct Beginning {
 }
 
 /// Finds the beginning for those who have read up to `read`; the best tip when nobody has read anything.
-pub(crate) fn beginning(chain: &Chain, read: &[Tip], best: Tip) -> Result<Beginning, ChainError> {
+///
+/// # Errors
+/// [`ChainError::Behind`], which may pass, when the source has less than what was read: it is synchronising, is being repaired, or came back
+/// from an older moment. [`ChainError::NoCommonBlock`] when it has as much, and another chain.
+pub(crate) fn beginning(chain: &Chain, read: &[Tip], best: Best) -> Result<Beginning, ChainError> {
     let mut from: Option<Tip> = None;
     let mut rewound: Option<Tip> = None;
     for tip in read {
-        let fork = last_common(chain, *tip)?;
+        let fork = last_common(chain, *tip, best)?;
         if fork != *tip && rewound.is_none_or(|known| fork.height < known.height) {
             rewound = Some(fork);
         }
@@ -154,18 +158,33 @@ pub(crate) fn beginning(chain: &Chain, read: &[Tip], best: Tip) -> Result<Beginn
         }
     }
     Ok(Beginning {
-        from: from.unwrap_or(best),
+        from: from.unwrap_or(best.tip),
         rewound,
     })
 }
 
 /// The last block up to `tip` that is in the best chain.
-fn last_common(chain: &Chain, tip: Tip) -> Result<Tip, ChainError> {
+fn last_common(chain: &Chain, tip: Tip, best: Best) -> Result<Tip, ChainError> {
+    let behind = ChainError::Behind {
+        ours: tip.height.0,
+        theirs: best.tip.height.0,
+    };
     let mut at = tip;
     loop {
-        let header = chain.header(&at.hash)?.ok_or(ChainError::NoCommonBlock(tip))?;
+        let Some(header) = chain.header(&at.hash)? else {
+            let may_come = best.tip.height < tip.height;
+            return Err(if may_come {
+                behind
+            } else {
+                ChainError::NoCommonBlock(tip)
+            });
+        };
         if header.is_active {
             return Ok(at);
+        }
+        // Known and unused though nothing has more work: its blocks are read again, and must not be taken back here.
+        if at == tip && best.work < header.work {
+            return Err(behind);
         }
         let below = at.height.0.checked_sub(1).zip(header.previous);
         let (height, hash) = below.ok_or(ChainError::NoCommonBlock(tip))?;
@@ -207,5 +226,135 @@ impl ChainSource for Shared {
 
     fn feerates(&self, policy: &FeePolicy) -> Result<Feerates, ChainError> {
         self.0.feerates(policy)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bitcoin::Work;
+    use bitcoin::hashes::Hash;
+    use std::collections::BTreeMap;
+
+    /// A source of which only headers are asked: one branch of blocks, as far as it is known, and how much of it is in the best chain.
+    struct Branch {
+        known: BTreeMap<BlockHash, KnownHeader>,
+        best: Best,
+    }
+
+    fn block(height: u32) -> Tip {
+        let mut hash = [7; 32];
+        hash[..4].copy_from_slice(&height.to_be_bytes());
+        Tip {
+            height: BlockHeight(height),
+            hash: BlockHash::from_byte_array(hash),
+        }
+    }
+
+    fn work(blocks: u32) -> Work {
+        let mut bytes = [0; 32];
+        bytes[..4].copy_from_slice(&blocks.to_le_bytes());
+        Work::from_le_bytes(bytes)
+    }
+
+    impl Branch {
+        /// Blocks up to height `known` are known, those up to `active` are in the best chain, which has the work of `best` blocks.
+        fn new(known: u32, active: u32, best: u32) -> Self {
+            let header = |height: u32| KnownHeader {
+                height: BlockHeight(height),
+                is_active: height <= active,
+                best: BlockHeight(best),
+                previous: height.checked_sub(1).map(|below| block(below).hash),
+                next: None,
+                work: work(height),
+            };
+            Self {
+                known: (0..=known).map(|height| (block(height).hash, header(height))).collect(),
+                best: Best {
+                    tip: if best == active { block(best) } else { other(best) },
+                    work: work(best),
+                },
+            }
+        }
+
+        fn beginning(&self, read: &[u32]) -> Result<Beginning, String> {
+            let read: Vec<Tip> = read.iter().map(|height| block(*height)).collect();
+            beginning(self, &read, self.best).map_err(|error| format!("{error:?}"))
+        }
+    }
+
+    /// A block of another branch.
+    fn other(height: u32) -> Tip {
+        Tip {
+            height: BlockHeight(height),
+            hash: BlockHash::all_zeros(),
+        }
+    }
+
+    impl ChainSource for Branch {
+        fn check(&self) -> Result<(), ChainError> {
+            Ok(())
+        }
+
+        fn best(&self) -> Result<Best, ChainError> {
+            Ok(self.best)
+        }
+
+        fn header(&self, hash: &BlockHash) -> Result<Option<KnownHeader>, ChainError> {
+            Ok(self.known.get(hash).copied())
+        }
+
+        fn block(&self, _: &BlockHash) -> Result<Block, ChainError> {
+            unreachable!("headers are enough")
+        }
+
+        fn submit(&self, _: &Transaction) -> Result<Result<Submitted, Refused>, ChainError> {
+            unreachable!("headers are enough")
+        }
+
+        fn submit_package(&self, _: &Transaction, _: &Transaction) -> Result<PackageOutcome, ChainError> {
+            unreachable!("headers are enough")
+        }
+
+        fn feerates(&self, _: &FeePolicy) -> Result<Feerates, ChainError> {
+            unreachable!("headers are enough")
+        }
+    }
+
+    #[test]
+    fn the_chain_is_read_on_from_the_lowest_of_those_who_have_read() {
+        let begun = Branch::new(10, 10, 10).beginning(&[9, 4, 10]);
+        let expected = Beginning {
+            from: block(4),
+            rewound: None,
+        };
+        assert_eq!(begun, Ok(expected));
+    }
+
+    #[test]
+    fn what_was_taken_back_meanwhile_is_rewound() {
+        let begun = Branch::new(10, 8, 11).beginning(&[10, 7]);
+        let expected = Beginning {
+            from: block(7),
+            rewound: Some(block(8)),
+        };
+        assert_eq!(begun, Ok(expected));
+    }
+
+    /// Symptom: after bitcoind came back from an older copy, the node ended for good, and said that nothing of the chain is common.
+    #[test]
+    fn a_source_that_lacks_our_last_blocks_is_waited_for() {
+        let behind = |ours, theirs| Err(format!("Behind {{ ours: {ours}, theirs: {theirs} }}"));
+        assert_eq!(Branch::new(6, 6, 6).beginning(&[3, 8]), behind(8, 6));
+        // It has the headers already, and reads the blocks again.
+        assert_eq!(Branch::new(8, 6, 6).beginning(&[3, 8]), behind(8, 6));
+    }
+
+    #[test]
+    fn a_source_of_another_chain_is_never_waited_for() {
+        let known = Branch::new(6, 6, 8);
+        let tip = block(8);
+        assert_eq!(known.beginning(&[8]), Err(format!("NoCommonBlock({tip:?})")));
+        assert!(!ChainError::NoCommonBlock(tip).may_pass());
     }
 }
