@@ -32,7 +32,7 @@ const FAULT: u8 = 4;
 const END_PATIENCE: Duration = Duration::from_secs(10);
 /// How long answers that are on their way may take at the end.
 const ANSWERS_PATIENCE: Duration = Duration::from_millis(500);
-/// Between two questions to a bitcoind that does not answer: at first, and doubled from then on.
+/// Between two questions to a bitcoind that does not answer, and between two starts on one that is behind: at first, and doubled from then on.
 const CHAIN_PAUSE: Duration = Duration::from_secs(1);
 const CHAIN_PAUSE_HASTY: Duration = Duration::from_millis(100);
 const CHAIN_PAUSE_MAX: Duration = Duration::from_secs(10);
@@ -116,17 +116,25 @@ async fn live(settings: &Settings, options: &RunOptions, mut lifeline: Lifeline)
         }
     }
     lifeline.tell(Life::Starting);
+    let mut pauses = Pauses::new(settings);
     let node = loop {
         let Some(tip) = chain_tip(&bitcoind, settings, &mut lifeline).await? else {
             return Ok(StopReason::Asked);
         };
+        lifeline.tell(Life::Starting);
         let stored = match &seed {
             Some(seed) => seed,
             None => seed.insert(new_seed(settings, tip)?),
         };
         match start(settings, options, stored, &bitcoind).await {
             Ok(node) => break node,
-            Err(Failed::Node(error)) if error.may_pass() => warn!(%error, "the node cannot start yet"),
+            Err(Failed::Node(error)) if error.may_pass() => {
+                warn!(%error, "the node cannot start yet");
+                lifeline.tell(Life::AwaitingChain(error.to_string()));
+                if pauses.pass(&mut lifeline).await.is_none() {
+                    return Ok(StopReason::Asked);
+                }
+            }
             Err(Failed::Node(error)) => return Err(error.into()),
             Err(Failed::Other(error)) => return Err(error),
         }
@@ -181,7 +189,7 @@ async fn chain_tip(
     settings: &Settings,
     lifeline: &mut Lifeline,
 ) -> Result<Option<Tip>, Box<dyn Error>> {
-    let mut pause = if settings.hasty { CHAIN_PAUSE_HASTY } else { CHAIN_PAUSE };
+    let mut pauses = Pauses::new(settings);
     loop {
         let asked = bitcoind.clone();
         let best = tokio::task::spawn_blocking(move || {
@@ -196,11 +204,28 @@ async fn chain_tip(
             }
             Err(error) => return Err(error.into()),
         }
-        tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            () = lifeline.asked_to_stop() => return Ok(None),
+        if pauses.pass(lifeline).await.is_none() {
+            return Ok(None);
         }
-        pause = (pause * 2).min(CHAIN_PAUSE_MAX);
+    }
+}
+
+/// The pauses between tries, each longer than the one before.
+struct Pauses(Duration);
+
+impl Pauses {
+    const fn new(settings: &Settings) -> Self {
+        Self(if settings.hasty { CHAIN_PAUSE_HASTY } else { CHAIN_PAUSE })
+    }
+
+    /// Waits for the end of the next pause; nothing when the node is to stop instead.
+    async fn pass(&mut self, lifeline: &mut Lifeline) -> Option<()> {
+        let pause = self.0;
+        self.0 = (pause * 2).min(CHAIN_PAUSE_MAX);
+        tokio::select! {
+            () = tokio::time::sleep(pause) => Some(()),
+            () = lifeline.asked_to_stop() => None,
+        }
     }
 }
 

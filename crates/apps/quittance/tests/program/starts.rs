@@ -1,5 +1,7 @@
 //! Starts that have to wait: for a passphrase, for a bitcoind.
 
+use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use quittance_api::Info;
@@ -82,37 +84,70 @@ fn a_locked_node_can_be_stopped() {
     assert_eq!(node.wait().unwrap().code(), Some(0));
 }
 
-#[test]
-fn a_node_waits_for_its_bitcoind_says_so_and_goes_on_by_itself() {
-    let folder = tempfile::tempdir().unwrap();
-    let credentials = Credentials {
-        user: "user".to_owned(),
-        password: "secret".to_owned(),
-    };
-    let mut chain = EmbeddedChain::new(ChainParameters::default(), Policy::default());
-    chain.mine(&MineOptions::blocks(3)).unwrap();
-    let chain = Arc::new(Mutex::new(chain));
-    let server = RpcServer::start(Arc::clone(&chain), &credentials).unwrap();
-    let address = server.address();
-    drop(server);
-    let arguments = vec!["--bitcoind".to_owned(), format!("http://{address}")];
-    let mut node = Process::new("node", program(), folder.path(), arguments).unwrap();
+/// A bitcoind that is there or not, and a node that is to use it.
+fn on_a_bitcoind(folder: &Path) -> (Process, Bitcoind) {
+    let bitcoind = Bitcoind::with_blocks(3);
+    let arguments = vec!["--bitcoind".to_owned(), format!("http://{}", bitcoind.address)];
+    let mut node = Process::new("node", program(), folder, arguments).unwrap();
     node.environment = vec![
         ("QUITTANCE_BITCOIND_USER", "user".to_owned()),
         ("QUITTANCE_BITCOIND_PASSWORD", "secret".to_owned()),
     ];
+    (node, bitcoind)
+}
+
+/// What stands in for a bitcoind: at one address, while it is up.
+struct Bitcoind {
+    address: SocketAddr,
+    chain: Arc<Mutex<EmbeddedChain>>,
+    credentials: Credentials,
+}
+
+impl Bitcoind {
+    /// One that is down.
+    fn with_blocks(blocks: u32) -> Self {
+        let credentials = Credentials {
+            user: "user".to_owned(),
+            password: "secret".to_owned(),
+        };
+        let chain = Arc::new(Mutex::new(chain_of(blocks)));
+        let address = RpcServer::start(Arc::clone(&chain), &credentials).unwrap().address();
+        Self {
+            address,
+            chain,
+            credentials,
+        }
+    }
+
+    /// It is up as long as the server lives.
+    fn up(&self) -> RpcServer {
+        RpcServer::start_at(self.address, Arc::clone(&self.chain), &self.credentials).unwrap()
+    }
+}
+
+/// The same blocks each time.
+fn chain_of(blocks: u32) -> EmbeddedChain {
+    let mut chain = EmbeddedChain::new(ChainParameters::default(), Policy::default());
+    chain.mine(&MineOptions::blocks(blocks)).unwrap();
+    chain
+}
+
+#[test]
+fn a_node_waits_for_its_bitcoind_says_so_and_goes_on_by_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut node, bitcoind) = on_a_bitcoind(folder.path());
 
     // A new node has no seed yet: its birthday is a block of the chain.
     node.spawn(&[]).unwrap();
     let why = waits_for(&mut node, "chain_unavailable");
-    assert!(why.contains(&address.to_string()), "{why}");
+    assert!(why.contains(&bitcoind.address.to_string()), "{why}");
     let complaint = complained(node.command(&["info"]).unwrap());
     assert!(
         complaint.contains("waits for bitcoind") && complaint.contains("next: start bitcoind"),
         "{complaint}"
     );
     assert!(!node.folder.join("seed").exists() && !node.folder.join("store").exists());
-    let server = RpcServer::start_at(address, Arc::clone(&chain), &credentials).unwrap();
+    let server = bitcoind.up();
     let info = node.answer(|caller| caller.get::<Info>("/v1/info").ok()).unwrap();
     assert_eq!(info.height, 3);
     node.kill().unwrap();
@@ -122,9 +157,40 @@ fn a_node_waits_for_its_bitcoind_says_so_and_goes_on_by_itself() {
     node.spawn(&[]).unwrap();
     waits_for(&mut node, "chain_unavailable");
     said(node.command(&["verify"]).unwrap());
-    let _server = RpcServer::start_at(address, Arc::clone(&chain), &credentials).unwrap();
+    let _server = bitcoind.up();
     let again = node.answer(|caller| caller.get::<Info>("/v1/info").ok()).unwrap();
     assert_eq!(again.id, info.id);
+}
+
+/// Symptoms: the node ended for good when bitcoind came back from an older moment; and a start that failed for a while was tried again
+/// at once and for ever, said nothing of what it waited for, and heard no `stop`.
+#[test]
+fn a_node_waits_for_a_bitcoind_that_lacks_its_last_blocks_and_can_be_stopped_meanwhile() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut node, bitcoind) = on_a_bitcoind(folder.path());
+    let server = bitcoind.up();
+    node.start(&[]).unwrap();
+    bitcoind.chain.lock().unwrap().mine(&MineOptions::blocks(2)).unwrap();
+    node.answer(|caller| caller.get::<Info>("/v1/info").ok().filter(|info| info.height == 5))
+        .unwrap();
+    // What the wallet has read is on disk after a stop in good order.
+    said(node.command(&["stop"]).unwrap());
+    node.wait().unwrap();
+    drop(server);
+
+    *bitcoind.chain.lock().unwrap() = chain_of(3);
+    let _server = bitcoind.up();
+    node.spawn(&[]).unwrap();
+    let why = waits_for(&mut node, "chain_unavailable");
+    assert!(why.contains("at height 3, behind ours, 5"), "{why}");
+    said(node.command(&["stop"]).unwrap());
+    assert_eq!(node.wait().unwrap().code(), Some(0));
+
+    node.spawn(&[]).unwrap();
+    waits_for(&mut node, "chain_unavailable");
+    bitcoind.chain.lock().unwrap().mine(&MineOptions::blocks(3)).unwrap();
+    let info = node.answer(|caller| caller.get::<Info>("/v1/info").ok().filter(|info| info.height == 6));
+    info.unwrap();
 }
 
 #[test]
