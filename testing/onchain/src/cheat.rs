@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bitcoin::{Amount, Transaction};
 use quittance_channel::View;
-use quittance_primitives::{HtlcId, PaymentPreimage};
+use quittance_primitives::{CommitmentNumber, HtlcId, PaymentPreimage};
 use quittance_regtest::Chain;
 use quittance_transactions::{CommitmentTransaction, HtlcDirection, HtlcOutput, OutputRole};
 use secp256k1::ecdsa::Signature;
@@ -15,6 +15,8 @@ use crate::pair::Who;
 /// A commitment, signed, as its owner holds it at one moment.
 #[derive(Clone, Debug)]
 pub struct RevokedCommitment {
+    /// Which one it is of its owner's.
+    pub number: CommitmentNumber,
     /// What it is made of.
     pub commitment: CommitmentTransaction,
     /// Complete.
@@ -38,6 +40,7 @@ impl RevokedCommitment {
         let commitment = commitment.expect("it was signed");
         let own = end.keys.channel.sign_own_commitment(&commitment);
         Self {
+            number: contents.number,
             transaction: commitment.signed(&own, &state.commitments.local.signature),
             commitment,
             htlc_signatures: state.commitments.local.htlc_signatures.clone(),

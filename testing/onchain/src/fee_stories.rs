@@ -8,7 +8,7 @@
 use bitcoin::{Amount, FeeRate};
 use quittance_channel::Outcome;
 use quittance_monitor::{Closing, FeeEstimates};
-use quittance_primitives::{CommitmentNumber, FeeratePerKw, MilliSatoshi, ToSelfDelay};
+use quittance_primitives::{CommitmentNumber, FeeratePerKw, HtlcId, MilliSatoshi, ToSelfDelay};
 use quittance_regtest::{Chain, MineOptions};
 use quittance_transactions::CommitmentFormat;
 
@@ -109,6 +109,38 @@ pub fn a_penalty_comes_apart(chain: Box<dyn Chain>, format: CommitmentFormat) {
     // Her own balance can wait for cheaper blocks.
     let penalties = old.value_without_anchors() - old.balance_of_the_other();
     assert!(world.gross(Who::Alice) >= penalties, "{format:?}");
+}
+
+/// Second stages that were put together come apart when time runs out: the first one pays for taking the place of them all, or all are
+/// raised together where none of them could. Each is in a block before its HTLC expires.
+pub fn second_stages_come_apart(chain: Box<dyn Chain>, format: CommitmentFormat) {
+    let mut world = World::over(chain, &setup().with_format(format));
+    let expiry = world.chain.tip().height.0 + 40;
+    let htlcs = [30_000, 40_000, 50_000, 90_000];
+    for (preimage, sat) in (1..).zip(htlcs) {
+        world.offer(Who::Bob, MilliSatoshi(sat * 1_000), preimage, 40);
+    }
+    world.pair.settle();
+    world.force_close(Who::Alice);
+    world.run(2);
+    for (id, preimage) in (0..4).zip(1..) {
+        world.learn(Who::Alice, HtlcId(id), preimage_of(preimage));
+    }
+    let full = MineOptions::at_least(1, FeeRate::from_sat_per_vb(20).expect("small"));
+    while world.chain.tip().height.0 < expiry {
+        world.act();
+        world.chain.mine(&full).expect("the mempool is valid");
+    }
+    world.act();
+    assert_eq!(world.refused, [], "{format:?}");
+    for (id, preimage) in (0..4).zip(1..) {
+        let (outcome, _) = world.outcome(Who::Bob, HtlcId(id));
+        assert_eq!(
+            outcome,
+            Some(Outcome::Fulfilled(preimage_of(preimage))),
+            "{format:?}: {id}"
+        );
+    }
 }
 
 fn setup() -> Setup {

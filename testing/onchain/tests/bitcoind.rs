@@ -101,3 +101,11 @@ fn penalties_come_apart() {
         fee_stories::a_penalty_comes_apart(chain, format);
     }
 }
+
+#[test]
+fn second_stages_come_apart() {
+    for format in [CommitmentFormat::Anchors, CommitmentFormat::ZeroFee] {
+        let Some(chain) = chain() else { return };
+        fee_stories::second_stages_come_apart(chain, format);
+    }
+}

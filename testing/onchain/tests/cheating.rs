@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use bitcoin::{Amount, Transaction};
-use quittance_channel::Outcome;
-use quittance_monitor::ClaimReason;
+use bitcoin::{Amount, FeeRate, Transaction, Weight};
+use quittance_channel::{Outcome, View};
+use quittance_monitor::{ClaimReason, FeeEstimates};
 use quittance_onchain_tests::pair::random::Seeded;
 use quittance_onchain_tests::pair::{Setup, Who, fulfilled, preimage_of};
 use quittance_onchain_tests::{RevokedCommitment, World};
-use quittance_primitives::{MilliSatoshi, ToSelfDelay};
+use quittance_primitives::{FeeratePerKw, MilliSatoshi, PaymentPreimage, ToSelfDelay};
 use quittance_regtest::{Chain, MineOptions};
 use quittance_transactions::CommitmentFormat;
 
@@ -69,8 +69,8 @@ fn what_the_cheater_made_of_htlcs_before_we_came_is_taken_from_it_again() {
     }
 }
 
-/// Whatever revoked commitment is broadcast, at whatever moment, the victim ends with everything. A quarter of the seeds each, so
-/// that they run side by side; `QUITTANCE_CHEATS` sets how many there are in all, `QUITTANCE_SEED` the first.
+/// Whatever revoked commitment is broadcast, at whatever moment and feerates, the victim ends with everything, and after fees with no less
+/// than it was owed. A quarter of the seeds each, so that they run side by side; `QUITTANCE_CHEATS` sets how many there are in all, `QUITTANCE_SEED` the first.
 fn cheats(quarter: u64) {
     let number = |name, default| {
         std::env::var(name)
@@ -104,14 +104,72 @@ fn random_cheats_of_the_last_quarter_of_the_seeds_fail() {
     cheats(3);
 }
 
+/// How long a cheater of the random runs waits for what it makes its own.
+const CHEATERS_DELAY: u32 = 24;
+
 /// One history with one cheat at its end.
 fn cheat(seed: u64) {
     let mut random = Seeded(seed);
     let format = FORMATS[usize::try_from(random.below(3)).expect("small")];
-    let mut world = World::new(&setup(format));
+    let mut world = World::new(&Setup {
+        // The cheat is seen late, blocks may be full, and everything is the victim's before the cheater could move again.
+        to_self_delay: ToSelfDelay(u16::try_from(CHEATERS_DELAY).expect("small")),
+        ..setup(format)
+    });
     let cheater = Who::BOTH[usize::try_from(random.below(2)).expect("small")];
     let victim = cheater.other();
-    let mut revoked = vec![RevokedCommitment::held_by(&mut world, cheater)];
+    let (mut revoked, known) = lived(&mut world, &mut random, cheater);
+    if revoked.is_empty() {
+        return;
+    }
+    let owed = owed_at_most(&mut world, victim);
+    let old = revoked.swap_remove(usize::try_from(random.below(revoked.len() as u64)).expect("small"));
+    world.down.push(cheater);
+    let late = u32::try_from(random.below(8)).expect("small");
+    let include = MineOptions::empty(1 + late).including([old.transaction.clone()]);
+    world.chain.mine(&include).expect("it was signed");
+    let seen_at = world.chain.tip().height.0 - late;
+    let (mut taken_by_miners, mut has_moved) = (Amount::ZERO, false);
+    if random.chance(50) {
+        let moves: Vec<Transaction> = old.any_second_stages(&mut world, cheater, &known);
+        if !moves.is_empty() {
+            (taken_by_miners, has_moved) = (old.fees_of(&moves), true);
+            world
+                .chain
+                .mine(&MineOptions::empty(1).including(moves))
+                .expect("the second stages are valid");
+        }
+    }
+    let all = old.value_without_anchors() - taken_by_miners;
+    // What moved to a second stage is worth less by that one's fee.
+    let stage_fee = if taken_by_miners == Amount::ZERO { 0 } else { 703 };
+    let too_little = Amount::from_sat(1_200 + stage_fee);
+    let too_dear = spike(&mut world, &mut random, seen_at + CHEATERS_DELAY);
+    let penalties = world.gross(victim);
+    let litter = old.value_not_worth(too_little + too_dear);
+    // Second stages have a delay of their own, which began later.
+    assert!(
+        too_dear == Amount::ZERO || has_moved || penalties + litter + old.balance_of_the_other() >= all,
+        "seed {seed}: {penalties} of {all} are the victim's, in blocks that stay full"
+    );
+    world.run(4);
+    assert_eq!(world.refused, [], "seed {seed}");
+    let litter = old.value_not_worth(too_little);
+    let gross = world.gross(victim);
+    assert!(
+        gross <= all && gross >= all - litter,
+        "seed {seed}: everything is the victim's: {gross} of {all}, {litter} of it not worth a transaction"
+    );
+    let net = gross - world.fees_paid(victim);
+    assert!(
+        net >= owed,
+        "seed {seed}: {net} came to the victim, who was owed {owed}"
+    );
+}
+
+/// HTLCs come and go. Returns the commitments that the cheater has revoked, and every preimage.
+fn lived(world: &mut World, random: &mut Seeded, cheater: Who) -> (Vec<RevokedCommitment>, Vec<PaymentPreimage>) {
+    let mut revoked = vec![RevokedCommitment::held_by(world, cheater)];
     let mut preimage = 0;
     for _ in 0..2 + random.below(6) {
         let from = Who::BOTH[usize::try_from(random.below(2)).expect("small")];
@@ -138,45 +196,68 @@ fn cheat(seed: u64) {
         if random.chance(80) {
             world.pair.settle();
         }
-        let held = RevokedCommitment::held_by(&mut world, cheater);
+        let held = RevokedCommitment::held_by(world, cheater);
         if revoked.last().is_none_or(|last| last.transaction != held.transaction) {
             revoked.push(held);
         }
     }
-    world.pair.settle();
-    let now = RevokedCommitment::held_by(&mut world, cheater);
-    revoked.retain(|old| old.transaction != now.transaction);
-    if revoked.is_empty() {
-        return;
+    // At any moment: in the middle of the dance as well as at rest.
+    if random.chance(70) {
+        world.pair.settle();
     }
-    let old = revoked.swap_remove(usize::try_from(random.below(revoked.len() as u64)).expect("small"));
-    world.down.push(cheater);
-    let late = u32::try_from(random.below(8)).expect("small");
-    let include = MineOptions::empty(1 + late).including([old.transaction.clone()]);
-    world.chain.mine(&include).expect("it was signed");
-    let mut taken_by_miners = Amount::ZERO;
+    let secrets = &world
+        .pair
+        .end(cheater.other())
+        .channel
+        .state()
+        .commitments
+        .remote_secrets;
+    revoked.retain(|old| secrets.secret(old.number).is_some());
+    (revoked, (1..=preimage).map(preimage_of).collect())
+}
+
+/// The victim's balance, with every HTLC on its way, whoever offered it.
+fn owed_at_most(world: &mut World, victim: Who) -> Amount {
+    let state = world.pair.end(victim).channel.state();
+    let contents = state
+        .commitments
+        .contents(&state.facts, View::Local)
+        .expect("there is one");
+    let htlcs = contents
+        .htlcs
+        .iter()
+        .map(|htlc| htlc.amount.to_sat_ceil())
+        .sum::<Amount>();
+    contents.to_broadcaster.to_sat_ceil() + htlcs
+}
+
+/// Blocks that are full of what pays up to twenty times as much, some of them or all until the cheater could move again; the estimates
+/// say so at once, or learn nothing of it. What penalties of less than the returned value each could not pay for.
+fn spike(world: &mut World, random: &mut Seeded, deadline: u32) -> Amount {
+    let left = deadline - world.chain.tip().height.0 - 1;
+    let lasts = random.chance(25);
+    let blocks = if lasts {
+        left
+    } else {
+        u32::try_from(random.below(11)).expect("small")
+    };
+    let feerate = FeeratePerKw(1_000 * u32::try_from(2 + random.below(19)).expect("small"));
+    let calm = world.estimates;
     if random.chance(50) {
-        let known = (1..=preimage).map(preimage_of).collect::<Vec<_>>();
-        let moves: Vec<Transaction> = old.any_second_stages(&mut world, cheater, &known);
-        if !moves.is_empty() {
-            taken_by_miners = old.fees_of(&moves);
-            world
-                .chain
-                .mine(&MineOptions::empty(1).including(moves))
-                .expect("the second stages are valid");
-        }
+        world.estimates = FeeEstimates::flat(feerate);
     }
-    world.run(9);
-    assert_eq!(world.refused, [], "seed {seed}");
-    let all = old.value_without_anchors() - taken_by_miners;
-    // What moved to a second stage is worth less by that one's fee.
-    let stage_fee = if taken_by_miners == Amount::ZERO { 0 } else { 703 };
-    let litter = old.value_not_worth(Amount::from_sat(1_200 + stage_fee));
-    let gross = world.gross(victim);
-    assert!(
-        gross <= all && gross >= all - litter,
-        "seed {seed}: everything is the victim's: {gross} of {all}, {litter} of it not worth a transaction"
-    );
+    let full = MineOptions::at_least(1, FeeRate::from_sat_per_kwu(u64::from(feerate.0)));
+    for _ in 0..blocks {
+        world.act();
+        world.chain.mine(&full).expect("the mempool is valid");
+    }
+    world.estimates = calm;
+    // Half of a claim is the most that its fee may be, and alone it has some 800 weight units.
+    if lasts {
+        feerate.fee_ceil(Weight::from_wu(1_600))
+    } else {
+        Amount::ZERO
+    }
 }
 
 #[test]
@@ -268,7 +349,7 @@ fn a_full_commitment_of_long_ago_is_punished_in_full() {
     let before = world.pair.alice.channel.state().to_checkpoint().len();
     for round in 0..ago / 2 {
         // Each round revokes a commitment of each side's, and the next one takes the change back.
-        let feerate = quittance_primitives::FeeratePerKw(1_001 - round % 2);
+        let feerate = FeeratePerKw(1_001 - round % 2);
         world.pair.alice.set_fee(feerate).expect("it can be paid");
         dance(&mut world);
     }

@@ -294,3 +294,10 @@ fn a_penalty_for_many_outputs_comes_apart_when_time_runs_out_and_each_part_confi
         fee_stories::a_penalty_comes_apart(World::embedded_chain(), format);
     }
 }
+
+#[test]
+fn second_stages_come_apart_when_time_runs_out_and_each_confirms_before_its_htlc_expires() {
+    for format in [CommitmentFormat::Anchors, CommitmentFormat::ZeroFee] {
+        fee_stories::second_stages_come_apart(World::embedded_chain(), format);
+    }
+}

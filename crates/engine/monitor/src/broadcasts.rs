@@ -9,9 +9,9 @@ use quittance_transactions::{
 use secp256k1::ecdsa::Signature;
 
 use crate::closing::unrevoked;
-use crate::fees::{budget, is_due, raised};
+use crate::fees::{budget, feerate_for, is_due, raised};
 use crate::monitor::total;
-use crate::plan::{Group, groups, inputs};
+use crate::plan::{Group, groups, inputs, weight, weight_with_coin};
 use crate::{Attempt, Attempts, ChainView, Claim, FeeEstimates, FeeRequest, Parent};
 
 /// What feerates and scripts claims are made with.
@@ -187,14 +187,17 @@ fn group_broadcast(
     }
     if is_second_stage {
         let at_stake = total(&group.claims);
-        note(
-            attempts,
-            group.attempt,
-            inputs(&group.claims),
-            feerate,
-            Amount::ZERO,
-            tip,
-        );
+        let weight_max = weight_with_coin(&group.claims);
+        let replaced = group.replaces.as_ref().map_or(FeeratePerKw(0), |replaced| {
+            // It conflicts with the transaction of all, and must pay more than that one as a whole.
+            feerate_for(
+                replaced.fee + FeeratePerKw::FLOOR.fee_ceil(weight_max),
+                weight(&group.claims),
+            )
+        });
+        let feerate = feerate.max(replaced);
+        let fee = feerate.fee_ceil(weight_max).min(budget(at_stake));
+        note(attempts, group.attempt, inputs(&group.claims), feerate, fee, tip);
         return Some(Broadcast::WithCoins(FeeRequest {
             claims: group.claims.into_iter().map(|claim| claim.input).collect(),
             feerate,
@@ -218,7 +221,10 @@ fn self_paying(
         attempt,
         replaces,
     } = group;
-    claims.retain(|claim| claim.input.output.value > feerate.fee_ceil(claim.input.input_weight()));
+    // What is in the mempool keeps its inputs, whatever they bring by now: it is raised as far as its budget goes, and never given up.
+    if attempt.is_none() {
+        claims.retain(|claim| claim.input.output.value > feerate.fee_ceil(claim.input.input_weight()));
+    }
     if claims.is_empty() {
         return None;
     }
@@ -247,7 +253,13 @@ fn self_paying(
         Some(attempt) if attempt.feerate != feerate => attempt.fee + incremental,
         Some(_) | None => last,
     };
-    let fee = feerate.fee_ceil(weight).max(least).max(raise).min(most).max(last);
+    let wanted = feerate.fee_ceil(weight).max(least).max(raise).min(most);
+    // What the budget leaves may be too little to replace what is there (BIP 125, rule 4): then that is broadcast again.
+    let fee = if attempt.is_none() || wanted >= last + incremental {
+        wanted
+    } else {
+        last
+    };
     let value = given.checked_sub(fee)?;
     if value < dust_threshold(context.destination) {
         return None;
@@ -267,8 +279,9 @@ fn next_feerate(
     let Some(last) = last else {
         return estimate;
     };
-    if is_due(deadline, last.since, tip) || estimate >= raised(last.feerate) {
-        estimate.max(raised(last.feerate))
+    let raised = raised(last.feerate, deadline, tip);
+    if is_due(deadline, last.since, tip) || estimate >= raised {
+        estimate.max(raised)
     } else {
         last.feerate
     }

@@ -1,6 +1,6 @@
 //! What a claim may cost, by how long it can wait and by what is at stake.
 
-use bitcoin::Amount;
+use bitcoin::{Amount, Weight};
 use quittance_primitives::{BlockCount, BlockHeight, FeeratePerKw};
 
 /// The feerates with which a transaction would confirm within so many blocks, from whoever watches the mempool.
@@ -18,6 +18,8 @@ pub struct FeeEstimates {
 
 /// From here on a claim stands alone and is raised with every block (BOLT 5 recommends 18 for `security_delay`).
 pub(crate) const SECURITY_DELAY: BlockCount = BlockCount(18);
+/// From here on each raise doubles: estimates were wrong for long enough, and what is left of the budget is lost with the claim.
+const LAST_BLOCKS: BlockCount = BlockCount(6);
 /// How often a claim that can wait longer is looked at again.
 const PATIENT_INTERVAL: BlockCount = BlockCount(3);
 /// The share of what is at stake that fees may take, in percent: beyond it a claim is not worth making.
@@ -61,14 +63,23 @@ pub(crate) fn is_due(deadline: Option<BlockHeight>, since: BlockHeight, tip: Blo
     }
 }
 
-/// The next feerate after `last`: a quarter more, and enough for the mempool to accept the replacement (BIP 125, rule 4).
-pub(crate) fn raised(last: FeeratePerKw) -> FeeratePerKw {
-    FeeratePerKw(last.0.saturating_add((last.0 / 4).max(FeeratePerKw::FLOOR.0)))
+/// The next feerate after `last`: a quarter more, or twice as much in the last blocks, and enough for the mempool to accept the
+/// replacement (BIP 125, rule 4).
+pub(crate) fn raised(last: FeeratePerKw, deadline: Option<BlockHeight>, tip: BlockHeight) -> FeeratePerKw {
+    let is_last = deadline.is_some_and(|deadline| blocks_left(deadline, tip) <= LAST_BLOCKS);
+    let more = if is_last { last.0 } else { last.0 / 4 };
+    FeeratePerKw(last.0.saturating_add(more.max(FeeratePerKw::FLOOR.0)))
 }
 
 /// The most that may be paid for `at_stake`.
 pub(crate) fn budget(at_stake: Amount) -> Amount {
     Amount::from_sat(at_stake.to_sat() / 100 * BUDGET_PERCENT)
+}
+
+/// The least feerate at which `weight` pays `fee`.
+pub(crate) fn feerate_for(fee: Amount, weight: Weight) -> FeeratePerKw {
+    let per_kw = fee.to_sat().saturating_mul(1_000).div_ceil(weight.to_wu().max(1));
+    FeeratePerKw(u32::try_from(per_kw).unwrap_or(u32::MAX))
 }
 
 fn blocks_left(deadline: BlockHeight, tip: BlockHeight) -> BlockCount {

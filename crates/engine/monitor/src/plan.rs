@@ -13,7 +13,7 @@ use quittance_primitives::{BlockHeight, FeeratePerKw};
 use quittance_records::{Listed, record};
 use quittance_transactions::CommitmentFormat;
 
-use crate::fees::is_urgent;
+use crate::fees::{budget, is_urgent};
 use crate::{Claim, ClaimReason};
 
 /// Everything that was broadcast to claim outputs, by the first output that it claims.
@@ -113,7 +113,7 @@ pub(crate) fn groups(
             continue;
         }
         attempts.note(attempt.clone());
-        if is_together(&claims, tip) {
+        if is_together(&claims, tip) || !can_come_apart(&claims, &attempt) {
             groups.push(Group {
                 claims,
                 attempt: Some(attempt),
@@ -134,6 +134,16 @@ fn is_together(claims: &[Claim], tip: BlockHeight) -> bool {
         || !claims
             .iter()
             .any(|claim| is_contested(claim) && is_urgent(claim.deadline, tip))
+}
+
+/// Whether the most valuable of the claims can pay, alone and within its budget, for taking the place of them all. Otherwise they are raised
+/// together: what the mempool refuses replaces nothing.
+fn can_come_apart(claims: &[Claim], attempt: &Attempt) -> bool {
+    let most_valuable = claims.iter().max_by_key(|claim| claim.input.output.value);
+    most_valuable.is_some_and(|claim| {
+        let alone = weight_with_coin(std::slice::from_ref(claim));
+        budget(claim.input.output.value) >= attempt.fee + FeeratePerKw::FLOOR.fee_ceil(alone)
+    })
 }
 
 /// Each claim alone, the most valuable one first: it replaces the transaction of all, and makes room for the others.
@@ -207,8 +217,15 @@ const fn is_contested(claim: &Claim) -> bool {
     }
 }
 
-fn weight(claims: &[Claim]) -> Weight {
+/// What these claims add to a transaction.
+pub(crate) fn weight(claims: &[Claim]) -> Weight {
     claims.iter().map(claim_weight).sum()
+}
+
+/// What a transaction of these claims weighs at most, with one coin for its fee and one output for what is left.
+pub(crate) fn weight_with_coin(claims: &[Claim]) -> Weight {
+    const REST: Weight = Weight::from_wu(600);
+    weight(claims) + REST
 }
 
 fn claim_weight(claim: &Claim) -> Weight {
