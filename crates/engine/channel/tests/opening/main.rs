@@ -2,8 +2,12 @@
 
 #![allow(unreachable_pub, reason = "a test program has no other reader")]
 
+#[path = "../pair/mod.rs"]
+mod pair;
+
 mod any_terms;
 mod batch;
+mod link_cuts;
 mod lost_connections;
 mod opens;
 mod party;

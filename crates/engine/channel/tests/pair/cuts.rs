@@ -3,7 +3,7 @@
 use super::{Kept, Pair, Who};
 
 /// What happens to the two when the link is cut.
-pub const RESTARTS: [&[(Who, Kept)]; 7] = [
+pub const RESTARTS: [&[(Who, Kept)]; 9] = [
     &[],
     &[(Who::Alice, Kept::Everything)],
     &[(Who::Alice, Kept::OnlySynced)],
@@ -11,6 +11,8 @@ pub const RESTARTS: [&[(Who, Kept)]; 7] = [
     &[(Who::Bob, Kept::OnlySynced)],
     &[(Who::Alice, Kept::Everything), (Who::Bob, Kept::Everything)],
     &[(Who::Alice, Kept::OnlySynced), (Who::Bob, Kept::OnlySynced)],
+    &[(Who::Alice, Kept::Everything), (Who::Bob, Kept::OnlySynced)],
+    &[(Who::Alice, Kept::OnlySynced), (Who::Bob, Kept::Everything)],
 ];
 
 /// Delivers up to `limit` messages, in turns. How many there were.
