@@ -51,6 +51,12 @@ impl Wallet {
         Some(funded.expect("a coin pays for any request"))
     }
 
+    /// A coin was spent otherwise.
+    pub fn spent(&mut self, coin: &OutPoint) {
+        self.free.retain(|free| free != coin);
+        self.lent.retain(|_, lent| lent != coin);
+    }
+
     /// How many coins are not promised to any request.
     pub fn coins_left(&self) -> usize {
         self.free.len()

@@ -833,3 +833,23 @@ fn a_proof_that_we_lost_state_stops_us_from_ever_broadcasting() {
         "the peer is asked to close"
     );
 }
+
+/// Symptom: a node whose disk was of an older moment broadcast a revoked commitment. Cause: its peer had closed the channel, and greeted it with
+/// `error` alone, upon which it closed the channel by the latest commitment that it knew.
+#[test]
+fn a_channel_that_is_closed_shows_its_numbers_before_it_says_so() {
+    let (mut pair, _) = reconnected();
+    let closed = pair
+        .bob
+        .channel
+        .decide_force_close(quittance_channel::ForceCloseReason::Ordered);
+    pair.bob.take_in(closed.expect("it is open"));
+    let numbers = pair.bob.channel.state().commitments.local.number.next().0;
+    pair.reconnect();
+    let sent = pair.bob.sent();
+    let [Message::ChannelReestablish(ours), Message::Error(error)] = &sent[..] else {
+        panic!("its numbers, and the error: {sent:?}")
+    };
+    assert_eq!(ours.next_commitment_number, numbers);
+    assert_eq!(error.channel_id, ours.channel_id);
+}

@@ -158,6 +158,11 @@ impl Sweep {
             if !moves.is_empty() {
                 self.figures.second_stages += 1;
                 self.figures.blocks += 1;
+                // They were made in another course of the world, in which other requests had these coins.
+                let spent = moves.iter().flat_map(|stage| &stage.input);
+                for input in spent {
+                    self.world.nodes[owner].wallet.spent(&input.previous_output);
+                }
                 // Its own only: the miner has taken the cheater's side.
                 self.world.find_blocks(&MineOptions::empty(1).including(moves));
             }

@@ -47,6 +47,8 @@ impl Channel {
             | Phase::FellBehind => decision.send(state.reestablish_message()),
             Phase::ForceClosed(_) => {
                 mark!("peer told that the channel is closed");
+                // Our numbers come first: a peer that lost state learns it from them, before `error` has it broadcast what is revoked.
+                let decision = decision.send(state.reestablish_message());
                 decision.send(state.closed_error("the channel is closed by its commitment"))
             }
             Phase::Abandoned(_) => decision.send(state.closed_error("the funding was never confirmed")),
