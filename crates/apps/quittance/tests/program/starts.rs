@@ -86,7 +86,7 @@ fn a_locked_node_can_be_stopped() {
 
 /// A bitcoind that is there or not, and a node that is to use it.
 fn on_a_bitcoind(folder: &Path) -> (Process, Bitcoind) {
-    let bitcoind = Bitcoind::with_blocks(3);
+    let bitcoind = Bitcoind::new();
     let arguments = vec!["--bitcoind".to_owned(), format!("http://{}", bitcoind.address)];
     let mut node = Process::new("node", program(), folder, arguments).unwrap();
     node.environment = vec![
@@ -104,13 +104,13 @@ struct Bitcoind {
 }
 
 impl Bitcoind {
-    /// One that is down.
-    fn with_blocks(blocks: u32) -> Self {
+    /// One that is down, at height 3.
+    fn new() -> Self {
         let credentials = Credentials {
             user: "user".to_owned(),
             password: "secret".to_owned(),
         };
-        let chain = Arc::new(Mutex::new(chain_of(blocks)));
+        let chain = Arc::new(Mutex::new(chain_of(3)));
         let address = RpcServer::start(Arc::clone(&chain), &credentials).unwrap().address();
         Self {
             address,
@@ -168,14 +168,11 @@ fn a_node_waits_for_its_bitcoind_says_so_and_goes_on_by_itself() {
 fn a_node_waits_for_a_bitcoind_that_lacks_its_last_blocks_and_can_be_stopped_meanwhile() {
     let folder = tempfile::tempdir().unwrap();
     let (mut node, bitcoind) = on_a_bitcoind(folder.path());
+    *bitcoind.chain.lock().unwrap() = chain_of(5);
     let server = bitcoind.up();
+    // A new node begins at the tip, and notes it beside its seed.
     node.start(&[]).unwrap();
-    bitcoind.chain.lock().unwrap().mine(&MineOptions::blocks(2)).unwrap();
-    node.answer(|caller| caller.get::<Info>("/v1/info").ok().filter(|info| info.height == 5))
-        .unwrap();
-    // What the wallet has read is on disk after a stop in good order.
-    said(node.command(&["stop"]).unwrap());
-    node.wait().unwrap();
+    node.kill().unwrap();
     drop(server);
 
     *bitcoind.chain.lock().unwrap() = chain_of(3);
