@@ -5,8 +5,8 @@
 //! whole and synced before a caller is told that a peer is kept.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -15,6 +15,8 @@ use quittance_net::PeerAddress;
 use quittance_primitives::NodeId;
 use secp256k1::PublicKey;
 use tracing::warn;
+
+use crate::whole_file::write_whole;
 
 /// The addresses of peers, by peer.
 pub(crate) type Addresses = BTreeMap<NodeId, Vec<PeerAddress>>;
@@ -86,7 +88,7 @@ impl AddressBook {
         let mut changed = known.clone();
         change(&mut changed);
         if changed != *known {
-            replace(&self.path, &written(&changed))?;
+            write_whole(&self.path, written(&changed).as_bytes())?;
             *known = changed;
         }
         Ok(())
@@ -123,16 +125,6 @@ fn parse(text: &str) -> Addresses {
         }
     }
     addresses
-}
-
-fn replace(path: &Path, text: &str) -> io::Result<()> {
-    let unfinished = path.with_extension("unfinished");
-    let mut file = File::create(&unfinished)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&unfinished, path)?;
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 #[cfg(test)]

@@ -46,6 +46,7 @@ mod routes;
 mod stored_wallet;
 mod views;
 mod wallet;
+mod whole_file;
 
 pub use builder::{EventHandling, NodeBuilder, Policy};
 pub use chain::Chain;
@@ -64,3 +65,4 @@ pub use routes::{GivenHop, HopAmount, HopExpiry, IncompleteRoute};
 pub use stored_wallet::StoredWallet;
 pub use views::{Channel, ChannelStage, Figures, Info, Latency, Peer, PeerTerms};
 pub use wallet::{Balance, Wallet, WalletError};
+pub use whole_file::write_whole;

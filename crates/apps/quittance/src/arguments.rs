@@ -312,7 +312,7 @@ old node run again.")]
         /// The seed's words, in a file, instead of being asked for
         #[arg(long, value_name = "FILE")]
         words_file: Option<PathBuf>,
-        /// A passphrase to encrypt the seed with, in the first line of a file [or: QUITTANCE_PASSPHRASE]
+        /// The passphrase of the seed that is there, or the one to encrypt a new one with, in the first line of a file [or: QUITTANCE_PASSPHRASE]
         #[arg(long, value_name = "FILE")]
         passphrase_file: Option<PathBuf>,
     },

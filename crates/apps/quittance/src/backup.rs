@@ -133,9 +133,17 @@ pub(crate) fn label(backup: &Path) -> Result<Label, String> {
     Ok(label)
 }
 
-/// Puts a backup into a node's folder that has no store, and declares that it is old, before it can be started. How many channels wait for
-/// their peers then.
-pub(crate) fn restore(backup: &Path, folder: &Path, label: &Label) -> Result<usize, String> {
+/// What a restore has done.
+#[derive(Debug)]
+pub(crate) struct Restored {
+    /// How many channels wait for their peers.
+    pub(crate) waiting: usize,
+    /// Files that were in the node's folder already, and stay as they were: they are newer than the backup, or somebody's work.
+    pub(crate) kept: Vec<PathBuf>,
+}
+
+/// Refuses a folder that has a store.
+pub(crate) fn require_no_store(folder: &Path) -> Result<(), String> {
     let store = folder.join("store");
     if store.exists() {
         return Err(format!(
@@ -143,6 +151,12 @@ pub(crate) fn restore(backup: &Path, folder: &Path, label: &Label) -> Result<usi
             store.display()
         ));
     }
+    Ok(())
+}
+
+/// Puts a backup into a node's folder that has no store, and declares that it is old, before it can be started.
+pub(crate) fn restore(backup: &Path, folder: &Path, label: &Label) -> Result<Restored, String> {
+    require_no_store(folder)?;
     let unfinished = folder.join("store.unfinished");
     let told = |error: io::Error| format!("{}: {error}", unfinished.display());
     if unfinished.exists() {
@@ -157,12 +171,23 @@ pub(crate) fn restore(backup: &Path, folder: &Path, label: &Label) -> Result<usi
             label.node
         ));
     }
-    for name in FILES {
-        copy_if_there(&backup.join(name), &folder.join(name)).map_err(told)?;
-    }
     let waiting = declare(&unfinished)?;
-    settle(&unfinished, &store).map_err(told)?;
-    Ok(waiting)
+    let mut kept = Vec::new();
+    for name in FILES {
+        let (from, to) = (backup.join(name), folder.join(name));
+        if to.exists() {
+            kept.push(to);
+            continue;
+        }
+        match fs::read(&from) {
+            Ok(content) => quittance_node::write_whole(&to, &content),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+        }
+        .map_err(|error| format!("{}: {error}", to.display()))?;
+    }
+    settle(&unfinished, &folder.join("store")).map_err(told)?;
+    Ok(Restored { waiting, kept })
 }
 
 /// Declares that a store comes from an older moment. How many channels wait for their peers then.

@@ -1,7 +1,7 @@
 //! The files beside the store: the seed, the tokens, and where a running node listens. None is readable by anyone else.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Write};
+use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -87,18 +87,9 @@ pub(crate) fn api(folder: &Path) -> Result<SocketAddr, String> {
 
 const API: &str = "api-address";
 
-/// Writes a file that nobody else may read, whole or not at all.
+/// Writes a text that nobody else may read, whole or not at all.
 pub(crate) fn write_private(path: &Path, text: &str) -> io::Result<()> {
-    let unfinished = path.with_extension("unfinished");
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&unfinished)?;
-    writeln!(file, "{text}")?;
-    file.sync_all()?;
-    fs::rename(unfinished, path)
+    quittance_node::write_whole(path, format!("{text}\n").as_bytes())
 }
 
 #[cfg(test)]

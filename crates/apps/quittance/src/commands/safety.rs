@@ -8,7 +8,7 @@ use quittance_api as api;
 use quittance_api::Hex;
 use quittance_chain::Tip;
 use quittance_primitives::BlockHeight;
-use quittance_wallet::{Seed, StoredSeed};
+use quittance_wallet::{Seed, SeedFacts, StoredSeed};
 
 use super::{Desk, Handled, Outcome};
 use crate::arguments::Command;
@@ -95,34 +95,65 @@ impl Desk<'_> {
         let label = backup::label(from)?;
         files::make_folder(&self.folder)?;
         let _lock = FolderLock::take(&self.folder)?;
+        backup::require_no_store(&self.folder)?;
         let seed = files::seed(&self.folder);
+        let passphrase = match passphrase_file {
+            Some(path) => Some(secrets::from_file(path)?),
+            None => std::env::var("QUITTANCE_PASSPHRASE")
+                .ok()
+                .filter(|given| !given.is_empty()),
+        };
         if seed.exists() {
+            check_seed(&seed, &label, passphrase)?;
             println!("the seed in {} is used", seed.display());
         } else {
-            make_seed(&seed, &label, words_file, passphrase_file)?;
+            make_seed(&seed, &label, words_file, passphrase.as_deref())?;
         }
-        let channels = backup::restore(from, &self.folder, &label)?;
+        let restored = backup::restore(from, &self.folder, &label)?;
         println!("restored: node {}, up to batch {}", label.node, label.last_batch);
-        println!("{}", waiting(channels));
+        for kept in restored.kept {
+            println!(
+                "{} is kept as it was; the backup's is in {}",
+                kept.display(),
+                from.display()
+            );
+        }
+        println!("{}", waiting(restored.waiting));
         Ok(())
     }
 }
 
+/// Refuses a seed that is not the backup's: a node would start on a store that is not its own, or overwrite another node's files.
+fn check_seed(path: &Path, label: &Label, passphrase: Option<String>) -> Outcome {
+    let passphrase = match passphrase {
+        None if SeedFacts::read(path)?.is_encrypted => {
+            Some(secrets::asked("the passphrase of the seed that is there")?)
+        }
+        given => given,
+    };
+    let network = Network::from_str(&label.network)?;
+    let stored = StoredSeed::open(path, network, passphrase.as_deref())?;
+    let node = node_of(&stored.seed, network);
+    if node != label.node {
+        return Err(format!(
+            "the seed in {} is that of node {node}, and the backup is node {}'s: name another folder",
+            path.display(),
+            label.node
+        )
+        .into());
+    }
+    Ok(())
+}
+
 /// Writes the seed of a backup from its words, if they are the right ones.
-fn make_seed(path: &Path, label: &Label, words_file: Option<&Path>, passphrase_file: Option<&Path>) -> Outcome {
+fn make_seed(path: &Path, label: &Label, words_file: Option<&Path>, passphrase: Option<&str>) -> Outcome {
     let words = match words_file {
         Some(path) => std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?,
         None => secrets::asked("the seed's words")?,
     };
-    let passphrase = match passphrase_file {
-        Some(path) => Some(secrets::from_file(path)?),
-        None => std::env::var("QUITTANCE_PASSPHRASE")
-            .ok()
-            .filter(|given| !given.is_empty()),
-    };
     let network = Network::from_str(&label.network)?;
     let seed = Seed::from_words(&words)?;
-    let node = Hex(quittance_node::node_id(&seed.node_seed(network)).0);
+    let node = node_of(&seed, network);
     if node != label.node {
         return Err(format!(
             "these words are those of node {node}, and the backup is node {}'s",
@@ -138,8 +169,13 @@ fn make_seed(path: &Path, label: &Label, words_file: Option<&Path>, passphrase_f
             hash: BlockHash::from_str(hash)?,
         },
     };
-    stored.create(path, network, passphrase.as_deref())?;
+    stored.create(path, network, passphrase)?;
     Ok(())
+}
+
+/// The node whose seed this is.
+fn node_of(seed: &Seed, network: Network) -> Hex<33> {
+    Hex(quittance_node::node_id(&seed.node_seed(network)).0)
 }
 
 fn waiting(channels: usize) -> String {

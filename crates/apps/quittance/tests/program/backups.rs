@@ -1,5 +1,8 @@
 //! A disk that is lost, and a backup of an older moment.
 
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
 use quittance_api::Hex;
 use quittance_town::{ALICE, BOB, Process, Town};
 
@@ -164,4 +167,74 @@ fn words_of_another_node_restore_nothing() {
     );
     assert!(refused.contains("these words are those of node"), "{refused}");
     assert!(!other.join("seed").exists() && !other.join("store").exists());
+}
+
+/// A node that has a backup, and whose store is gone. Everything else in its folder is there.
+fn without_store(folder: &Path, environment: &[(&'static str, &str)]) -> (Process, String) {
+    let (mut node, _ground) = crate::alone(folder);
+    let owned = environment.iter().map(|(name, value)| (*name, (*value).to_owned()));
+    node.environment = owned.collect();
+    node.start(&[]).unwrap();
+    std::fs::write(node.folder.join("peers"), "# when the backup was made\n").unwrap();
+    let backup = folder.join("backup").to_str().unwrap().to_owned();
+    said(node.command(&["backup", &backup]).unwrap());
+    node.kill().unwrap();
+    std::fs::remove_dir_all(node.folder.join("store")).unwrap();
+    (node, backup)
+}
+
+#[test]
+fn a_restore_never_overwrites_what_is_in_the_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let (node, backup) = without_store(folder.path(), &[]);
+    let peers = node.folder.join("peers");
+    std::fs::write(&peers, "# newer\n").unwrap();
+    let promises = std::fs::read(node.folder.join("wallet-promises")).unwrap();
+    // Whatever the backup has, it is older.
+    std::fs::write(Path::new(&backup).join("wallet-promises"), "older").unwrap();
+    let told = said(node.command(&["restore", &backup]).unwrap());
+    assert!(told.contains("peers is kept as it was"), "{told}");
+    assert_eq!(std::fs::read_to_string(&peers).unwrap(), "# newer\n");
+    assert_eq!(std::fs::read(node.folder.join("wallet-promises")).unwrap(), promises);
+
+    // What is not there comes from the backup, for its owner alone.
+    std::fs::remove_dir_all(node.folder.join("store")).unwrap();
+    std::fs::remove_file(&peers).unwrap();
+    let told = said(node.command(&["restore", &backup]).unwrap());
+    assert!(!told.contains("peers is kept"), "{told}");
+    assert_eq!(std::fs::read_to_string(&peers).unwrap(), "# when the backup was made\n");
+    let mode = std::fs::metadata(&peers).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
+fn a_backup_is_not_restored_beside_the_seed_of_another_node() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_node, backup) = without_store(&folder.path().join("one"), &[]);
+    let (other, _) = without_store(&folder.path().join("other"), &[]);
+    let before = std::fs::read(other.folder.join("wallet-promises")).unwrap();
+    std::fs::remove_file(other.folder.join("peers")).unwrap();
+    let refused = complained(other.command(&["restore", &backup]).unwrap());
+    assert!(refused.contains("is that of node"), "{refused}");
+    for name in ["store", "store.unfinished", "peers"] {
+        assert!(!other.folder.join(name).exists(), "{name}");
+    }
+    assert_eq!(std::fs::read(other.folder.join("wallet-promises")).unwrap(), before);
+}
+
+#[test]
+fn a_restore_beside_an_encrypted_seed_needs_its_passphrase() {
+    let folder = tempfile::tempdir().unwrap();
+    let (node, backup) = without_store(folder.path(), &[("QUITTANCE_PASSPHRASE", "correct horse")]);
+    let restore = |passphrase: &str| {
+        let file = folder.path().join("passphrase");
+        std::fs::write(&file, passphrase).unwrap();
+        let file = file.to_str().unwrap();
+        node.command(&["restore", &backup, "--passphrase-file", file]).unwrap()
+    };
+    let refused = complained(restore("battery staple"));
+    assert!(refused.contains("the passphrase is wrong"), "{refused}");
+    assert!(!node.folder.join("store").exists());
+    said(restore("correct horse"));
+    assert!(node.folder.join("store").exists());
 }
