@@ -109,7 +109,7 @@ impl Drop for Draft {
     }
 }
 
-/// Makes a backup of a node that is stopped.
+/// Makes a backup of a node that is stopped, and whose folder the caller has taken.
 pub(crate) fn make_offline(folder: &Path, target: &Path) -> Result<Label, String> {
     let draft = Draft::begin(target)?;
     let store = EmbeddedStore::open(&folder.join("store"), Options::default()).map_err(|error| error.to_string())?;

@@ -23,17 +23,24 @@ pub(crate) struct FolderLock {
 impl FolderLock {
     /// Takes a node's folder.
     pub(crate) fn take(folder: &Path) -> Result<Self, String> {
+        Self::take_if_free(folder)?.ok_or_else(|| {
+            format!(
+                "a node runs in {} already\n  next: stop it with `quittance stop`, or name another folder with --dir",
+                folder.display()
+            )
+        })
+    }
+
+    /// Takes a node's folder; nothing when another process has it.
+    pub(crate) fn take_if_free(folder: &Path) -> Result<Option<Self>, String> {
         let path = folder.join("in-use");
         let told = |error: io::Error| format!("{}: {error}", path.display());
         let mut options = OpenOptions::new();
         options.create(true).truncate(false).write(true).mode(0o600);
         let file = options.open(&path).map_err(told)?;
         match file.try_lock() {
-            Ok(()) => Ok(Self { _file: file }),
-            Err(TryLockError::WouldBlock) => Err(format!(
-                "a node runs in {} already\n  next: stop it with `quittance stop`, or name another folder with --dir",
-                folder.display()
-            )),
+            Ok(()) => Ok(Some(Self { _file: file })),
+            Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(told(error)),
         }
     }

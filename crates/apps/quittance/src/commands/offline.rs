@@ -8,6 +8,7 @@ use quittance_store::embedded::{EmbeddedStore, Inspection, Options};
 use quittance_store::manager_rows;
 
 use super::Outcome;
+use crate::files::FolderLock;
 
 /// Checks a receipt.
 pub(super) fn verify_receipt(file: &Path) -> Outcome {
@@ -48,6 +49,7 @@ pub(super) fn verify(folder: &Path) -> Outcome {
 
 /// Removes the manager's rows, or takes those of an older copy.
 pub(super) fn lose_manager_rows(folder: &Path, older: Option<&Path>) -> Outcome {
+    let _lock = FolderLock::take(folder)?;
     let rows = match older {
         Some(older) => manager_rows::read(&EmbeddedStore::open(older, Options::default())?)?,
         None => Vec::new(),

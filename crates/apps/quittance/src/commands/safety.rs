@@ -65,21 +65,19 @@ impl Desk<'_> {
         done.map(Some)
     }
 
-    /// By the node if it runs, else from its files.
+    /// From the node's files if nobody has its folder, else by the node, which may have to say what it waits for.
     fn back_up(&self, target: &Path) -> Outcome {
         let target = std::path::absolute(target)?;
-        let runs = self
-            .client()
-            .ok()
-            .filter(|client| client.get::<api::Health>("/health").is_ok());
-        let made = if let Some(client) = runs {
-            client.post::<api::BackupMade>("/v1/backup", &api::Backup { folder: text(&target)? })?
-        } else {
+        let made = if let Some(_lock) = FolderLock::take_if_free(&self.folder)? {
             let label = backup::make_offline(&self.folder, &target)?;
             api::BackupMade {
                 folder: text(&target)?,
                 last_batch: label.last_batch,
             }
+        } else {
+            let folder = text(&target)?;
+            self.client()?
+                .post::<api::BackupMade>("/v1/backup", &api::Backup { folder })?
         };
         self.show(&made)
     }

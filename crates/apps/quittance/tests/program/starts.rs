@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use quittance_api::Info;
 use quittance_regtest::rpc::{Credentials, RpcServer};
 use quittance_regtest::{Chain, ChainParameters, EmbeddedChain, MineOptions, Policy};
-use quittance_town::Process;
+use quittance_town::{Ground, Process};
 use serde_json::json;
 
 use crate::{alone, complained, get, post, program, refused, said};
@@ -22,6 +22,18 @@ fn waits_for(node: &mut Process, code: &str) -> String {
         Ok(_) | Err(_) => None,
     });
     asked.unwrap()
+}
+
+/// A node that runs, and waits for the passphrase of its seed.
+fn locked(folder: &Path) -> (Process, Ground) {
+    let (mut node, ground) = alone(folder);
+    node.environment = vec![("QUITTANCE_PASSPHRASE", "correct horse".to_owned())];
+    node.start(&[]).unwrap();
+    node.kill().unwrap();
+    node.environment.clear();
+    node.spawn(&[]).unwrap();
+    waits_for(&mut node, "locked");
+    (node, ground)
 }
 
 #[test]
@@ -70,16 +82,30 @@ fn a_node_with_an_encrypted_seed_is_locked_until_it_is_given_the_passphrase() {
     assert_eq!(node.wait().unwrap().code(), Some(1));
 }
 
+/// Symptom: while a node waited, and so had not opened its store yet, commands for the files of a stopped node worked on them.
+#[test]
+fn commands_for_the_files_of_a_stopped_node_refuse_one_that_waits() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut node, _ground) = locked(folder.path());
+    for command in ["rebuild", "lose-manager-rows"] {
+        let refused = complained(node.command(&[command]).unwrap());
+        assert!(refused.contains("a node runs in"), "{command}: {refused}");
+    }
+    let backup = folder.path().join("backup");
+    let backup = backup.to_str().unwrap();
+    let refused = complained(node.command(&["backup", backup]).unwrap());
+    assert!(refused.contains("the node is locked"), "{refused}");
+
+    said(node.command(&["stop"]).unwrap());
+    node.wait().unwrap();
+    said(node.command(&["backup", backup]).unwrap());
+    said(node.command(&["rebuild"]).unwrap());
+}
+
 #[test]
 fn a_locked_node_can_be_stopped() {
     let folder = tempfile::tempdir().unwrap();
-    let (mut node, _ground) = alone(folder.path());
-    node.environment = vec![("QUITTANCE_PASSPHRASE", "correct horse".to_owned())];
-    node.start(&[]).unwrap();
-    node.kill().unwrap();
-    node.environment.clear();
-    node.spawn(&[]).unwrap();
-    waits_for(&mut node, "locked");
+    let (mut node, _ground) = locked(folder.path());
     said(node.command(&["stop"]).unwrap());
     assert_eq!(node.wait().unwrap().code(), Some(0));
 }
