@@ -1,5 +1,6 @@
 //! Peers and channels.
 
+use quittance_node::{BalanceKind, ClaimReason};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -170,8 +171,59 @@ pub struct Channel {
     pub cltv_expiry_delta: u16,
     /// What the peer asks for forwarding through it to us, once it has said so: what our invoices' hints say.
     pub peer_terms: Option<PeerTerms>,
+    /// Of a channel that closes: what of it is ours or may become so, before the fees of the claims.
+    pub claimable: Vec<Claimable>,
     /// The last update of its log.
     pub last_update: u64,
+}
+
+/// A part of a channel that closes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Claimable {
+    /// How much.
+    pub amount_sat: u64,
+    /// Why it is ours, or when it would be.
+    pub why: ClaimableWhy,
+    /// The lowest block that may hold the claim. Nothing before the channel's commitment is in a block.
+    pub from_height: Option<u32>,
+    /// The height by which we should have it, since somebody else may take it then; of `if_preimage`, when the peer takes it back; of
+    /// `confirming`, when it is final.
+    pub until_height: Option<u32>,
+}
+
+/// Why a part of a channel that closes is ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ClaimableWhy {
+    /// Our balance, once our commitment is in a block.
+    OnClose,
+    /// Our balance, which nobody else can take.
+    Waiting,
+    /// An HTLC whose preimage we know.
+    Preimage,
+    /// An HTLC of ours that expired, or will.
+    Timeout,
+    /// The peer broadcast a commitment that it had revoked: all of it is ours.
+    Penalty,
+    /// An HTLC that is ours if its payment is claimed before it expires.
+    IfPreimage,
+    /// It is claimed, and waits for depth.
+    Confirming,
+}
+
+impl ClaimableWhy {
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::OnClose => "on_close",
+            Self::Waiting => "waiting",
+            Self::Preimage => "preimage",
+            Self::Timeout => "timeout",
+            Self::Penalty => "penalty",
+            Self::IfPreimage => "if_preimage",
+            Self::Confirming => "confirming",
+        }
+    }
 }
 
 /// All channels.
@@ -206,7 +258,39 @@ impl From<quittance_node::Channel> for Channel {
                 fee_proportional_millionths: terms.fee_proportional_millionths,
                 cltv_expiry_delta: terms.cltv_expiry_delta.0,
             }),
+            claimable: channel.claimable.into_iter().map(Into::into).collect(),
             last_update: channel.last_update,
+        }
+    }
+}
+
+impl From<quittance_node::ClaimableBalance> for Claimable {
+    fn from(balance: quittance_node::ClaimableBalance) -> Self {
+        let (why, from, until) = match balance.kind {
+            BalanceKind::OnClose => (ClaimableWhy::OnClose, None, None),
+            BalanceKind::Waiting { from } => (ClaimableWhy::Waiting, Some(from.0), None),
+            BalanceKind::Contested { reason, from, until } => {
+                (reason.into(), Some(from.0), until.map(|height| height.0))
+            }
+            BalanceKind::IfPreimage { expires_at, .. } => (ClaimableWhy::IfPreimage, None, Some(expires_at.0)),
+            BalanceKind::Confirming { buried_at } => (ClaimableWhy::Confirming, None, Some(buried_at.0)),
+        };
+        Self {
+            amount_sat: balance.amount.to_sat(),
+            why,
+            from_height: from,
+            until_height: until,
+        }
+    }
+}
+
+impl From<ClaimReason> for ClaimableWhy {
+    fn from(reason: ClaimReason) -> Self {
+        match reason {
+            ClaimReason::Preimage(_) => Self::Preimage,
+            ClaimReason::Timeout(_) => Self::Timeout,
+            ClaimReason::Penalty | ClaimReason::PenaltyHtlc(..) | ClaimReason::PenaltySecondStage(..) => Self::Penalty,
+            ClaimReason::Balance | ClaimReason::SecondStage(..) | ClaimReason::Anchor => Self::Waiting,
         }
     }
 }

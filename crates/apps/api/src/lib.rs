@@ -14,8 +14,8 @@ mod payments;
 mod routes;
 
 pub use channels::{
-    Channel, ChannelList, ChannelOpened, Close, CloseChannel, ConnectPeer, OpenChannel, Peer, PeerList, PeerTerms,
-    SetFeerate, SetPolicy,
+    Channel, ChannelList, ChannelOpened, Claimable, ClaimableWhy, Close, CloseChannel, ConnectPeer, OpenChannel, Peer,
+    PeerList, PeerTerms, SetFeerate, SetPolicy,
 };
 pub use error::{ErrorCode, Problem};
 pub use events::{Event, EventKind, Handled};

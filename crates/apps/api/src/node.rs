@@ -69,8 +69,11 @@ pub struct Balance {
     pub unconfirmed_sat: u64,
     /// Kept back, so that channels can be enforced.
     pub reserved_sat: u64,
-    /// What is ours in channels, HTLCs on their way left out.
+    /// What is ours in channels, HTLCs on their way and channels that are closed left out.
     pub channels_msat: u64,
+    /// What is to come from channels that close by a commitment: before fees, without what depends on a preimage that we do not know, and
+    /// without what is claimed already.
+    pub closing_sat: u64,
     /// What can be sent now, over all channels together.
     pub sendable_msat: u64,
 }

@@ -57,6 +57,7 @@ pub use node::{Node, OpenRequest, Probe};
 pub use payment_pages::PaymentPage;
 pub use policy::PolicyChange;
 pub use quittance_manager::{Event, NumberedEvent};
+pub use quittance_monitor::{BalanceKind, ClaimReason, ClaimableBalance};
 pub use quittance_net::{ConnectError, Limits as PeerLimits, PeerAddress, Timing};
 pub use quittance_payments::{Payment, PaymentStatus};
 pub use quittance_signer::who_signed;

@@ -4,9 +4,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use bitcoin::{Amount, OutPoint};
-use quittance_channel::{Link, Phase, Side};
+use quittance_channel::{ChannelState, Link, Phase, Side};
 use quittance_journal::{EventNumber, Store};
 use quittance_manager::{ChannelManager, Event};
+use quittance_monitor::ClaimableBalance;
 use quittance_net::PeerAddress;
 use quittance_primitives::{BlockHeight, ChannelId, CltvExpiryDelta, MilliSatoshi, NodeId, ShortChannelId};
 
@@ -94,6 +95,8 @@ pub struct Channel {
     pub cltv_expiry_delta: CltvExpiryDelta,
     /// What the peer asks for forwarding through it to us, if it has said so.
     pub terms_of_peer: Option<PeerTerms>,
+    /// Of a channel that closes: what of it is ours or may become so, from when, until when, and why, before the fees of the claims.
+    pub claimable: Vec<ClaimableBalance>,
     /// The last update of its log.
     pub last_update: u64,
 }
@@ -236,8 +239,30 @@ impl Channel {
                 fee_proportional_millionths: terms.fee_proportional_millionths,
                 cltv_expiry_delta: terms.cltv_expiry_delta,
             }),
+            claimable: claimable(state, manager),
             last_update: state.last_update.0,
         }
+    }
+
+    /// Whether it has closed, or nothing but a block is missing for that: what is ours in it comes back on chain.
+    pub fn is_over(&self) -> bool {
+        match self.stage {
+            ChannelStage::Opening | ChannelStage::Open | ChannelStage::Closing => false,
+            ChannelStage::ForceClosing | ChannelStage::FellBehind | ChannelStage::Abandoned => true,
+        }
+    }
+}
+
+/// What the monitor of a channel that closes expects. What an open one would bring is not asked for: its commitment would have to be built.
+fn claimable(state: &ChannelState, manager: &ChannelManager) -> Vec<ClaimableBalance> {
+    let Some(monitor) = manager.monitor(&state.facts.channel_id) else {
+        return Vec::new();
+    };
+    let is_closing = monitor.view().closing.is_some() || matches!(state.phase, Phase::ForceClosed(_));
+    if is_closing {
+        monitor.balances(state)
+    } else {
+        Vec::new()
     }
 }
 

@@ -79,6 +79,7 @@ impl Text for api::Balance {
             ("  reserved", format!("{} sat", grouped(self.reserved_sat))),
             ("in channels", format!("{} msat", grouped(self.channels_msat))),
             ("  sendable", format!("{} msat", grouped(self.sendable_msat))),
+            ("closing", format!("{} sat", grouped(self.closing_sat))),
         ])
     }
 }
@@ -137,8 +138,32 @@ impl Text for api::ChannelList {
                 grouped(channel.htlcs),
             ]);
         }
-        table.written("there are no channels\n  next: quittance open NODE SAT")
+        let text = table.written("there are no channels\n  next: quittance open NODE SAT");
+        if self.channels.iter().all(|channel| channel.claimable.is_empty()) {
+            return text;
+        }
+        format!(
+            "{text}\n\nto come from channels that close, before fees:\n{}",
+            claimable(&self.channels)
+        )
     }
+}
+
+fn claimable(channels: &[api::Channel]) -> String {
+    let mut table = Table::new(&["channel", "sat", "why", "from block", "until block"]);
+    let height = |height: Option<u32>| height.map_or_else(|| "-".to_owned(), |height| height.to_string());
+    for channel in channels {
+        for part in &channel.claimable {
+            table.row(vec![
+                short(channel.id),
+                grouped(part.amount_sat),
+                part.why.name().to_owned(),
+                height(part.from_height),
+                height(part.until_height),
+            ]);
+        }
+    }
+    table.written("nothing is to come")
 }
 
 impl Text for api::Invoice {

@@ -14,7 +14,7 @@ use quittance_api as api;
 use quittance_api::{ErrorCode, Hex, Problem};
 use quittance_invoice::Invoice;
 use quittance_journal::EventNumber;
-use quittance_node::{InvoiceRequest, NodeError, OpenRequest, PayLimits};
+use quittance_node::{BalanceKind, InvoiceRequest, NodeError, OpenRequest, PayLimits};
 use quittance_primitives::{ChannelId, FeeratePerKw, MilliSatoshi, NodeId, PaymentHash, PaymentId, PaymentPreimage};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -166,11 +166,18 @@ pub(crate) async fn info(Extracted(state): Extracted<State>) -> Answer<api::Info
 #[utoipa::path(get, path = "/v1/balance", responses((status = 200, body = api::Balance)))]
 pub(crate) async fn balance(Extracted(state): Extracted<State>) -> Answer<api::Balance> {
     let (coins, channels) = (state.node()?.balance().await?, state.node()?.channels().await?);
+    let open = channels.iter().filter(|channel| !channel.is_over());
+    let closing = channels.iter().flat_map(|channel| &channel.claimable);
+    let closing = closing.filter(|balance| match balance.kind {
+        BalanceKind::OnClose | BalanceKind::Waiting { .. } | BalanceKind::Contested { .. } => true,
+        BalanceKind::IfPreimage { .. } | BalanceKind::Confirming { .. } => false,
+    });
     Ok(Json(api::Balance {
         confirmed_sat: coins.confirmed.to_sat(),
         unconfirmed_sat: coins.unconfirmed.to_sat(),
         reserved_sat: coins.reserved.to_sat(),
-        channels_msat: channels.iter().map(|channel| channel.ours.0).sum(),
+        channels_msat: open.map(|channel| channel.ours.0).sum(),
+        closing_sat: closing.map(|balance| balance.amount.to_sat()).sum(),
         sendable_msat: channels.iter().map(|channel| channel.sendable.0).sum(),
     }))
 }

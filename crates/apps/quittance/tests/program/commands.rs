@@ -1,6 +1,6 @@
 //! Commands over a town of three nodes with channels.
 
-use quittance_api::{Balance, Info, NewAddress, OnchainSent, PaymentList, PaymentState};
+use quittance_api::{Balance, ClaimableWhy, Info, NewAddress, OnchainSent, PaymentList, PaymentState};
 use quittance_town::{ALICE, BOB, CAROL, Town};
 use serde_json::json;
 
@@ -191,5 +191,28 @@ fn the_feerate_of_a_channel_is_set_by_its_opener_and_a_close_by_force_needs_no_p
     town.nodes[BOB].kill().unwrap();
     said(town.nodes[ALICE].command(&["close", &channel, "--force"]).unwrap());
     Town::wait_for("the commitment is in the mempool", || Ok(town.ground.waiting() > 0)).unwrap();
-    assert_eq!(town.channels(ALICE).unwrap().channels[0].state, "force_closing");
+    let closing = town.channels(ALICE).unwrap().channels.remove(0);
+    assert_eq!(closing.state, "force_closing");
+    let [on_close] = closing.claimable.as_slice() else {
+        panic!("what is to come is said: {:?}", closing.claimable);
+    };
+    assert_eq!((on_close.why, on_close.from_height), (ClaimableWhy::OnClose, None));
+    // It is all of Alice's, but for the commitment's fee.
+    let ours = closing.ours_msat / 1_000;
+    assert!(on_close.amount_sat <= ours && on_close.amount_sat + 10_000 > ours);
+    let balance: Balance = town.nodes[ALICE].caller().unwrap().get("/v1/balance").unwrap();
+    assert_eq!((balance.channels_msat, balance.closing_sat), (0, on_close.amount_sat));
+    town.ground.mine(1).unwrap();
+    Town::wait_for("the delay is known", || {
+        let parts = town.channels(ALICE)?.channels.remove(0).claimable;
+        Ok(parts
+            .iter()
+            .any(|part| part.why == ClaimableWhy::Waiting && part.from_height.is_some()))
+    })
+    .unwrap();
+    let shown = said(town.nodes[ALICE].command(&["channels"]).unwrap());
+    assert!(
+        shown.contains("to come from channels that close") && shown.contains("waiting"),
+        "{shown}"
+    );
 }
