@@ -1,9 +1,10 @@
 //! What a network is set up with: who we are, how much we put up with, and how long we wait.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bitcoin::constants::ChainHash;
-use quittance_primitives::Features;
+use quittance_primitives::{Features, NodeId};
 use secp256k1::SecretKey;
 
 /// What a network is set up with.
@@ -13,6 +14,8 @@ pub struct Config {
     pub key: SecretKey,
     /// What our `init` says.
     pub features: Features,
+    /// What it says to these peers instead.
+    pub features_by_peer: BTreeMap<NodeId, Features>,
     /// The chain that our channels stand on.
     pub chain: ChainHash,
     /// How much we put up with.
@@ -84,10 +87,18 @@ impl Default for Timing {
     }
 }
 
+impl Config {
+    /// What our `init` says to a peer.
+    pub(crate) fn features_for(&self, peer: &NodeId) -> &Features {
+        self.features_by_peer.get(peer).unwrap_or(&self.features)
+    }
+}
+
 impl std::fmt::Debug for Config {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Config")
             .field("features", &self.features)
+            .field("features_by_peer", &self.features_by_peer)
             .field("chain", &self.chain)
             .field("limits", &self.limits)
             .field("timing", &self.timing)

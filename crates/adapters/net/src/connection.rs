@@ -182,7 +182,8 @@ impl Connection {
                 port: v6.port(),
             }),
         };
-        let ours = greeting::ours(&config.features, config.chain, seen_at);
+        let features = config.features_for(&self.peer);
+        let ours = greeting::ours(features, config.chain, seen_at);
         let exchange = async {
             self.writer.queue(&ours);
             self.writer
@@ -190,7 +191,7 @@ impl Connection {
                 .await
                 .map_err(NeverGreeted::Gone)?;
             let first = self.reader.next().await.map_err(NeverGreeted::Gone)?;
-            Ok::<_, NeverGreeted>(greeting::judge(&config.features, config.chain, &first))
+            Ok::<_, NeverGreeted>(greeting::judge(features, config.chain, &first))
         };
         let judged = timeout(config.timing.handshake, exchange);
         let judged = judged.await.map_err(|_| NeverGreeted::Late)??;

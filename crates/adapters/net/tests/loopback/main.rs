@@ -48,6 +48,30 @@ async fn two_nodes_meet_agree_on_features_and_exchange_messages_in_order() {
 }
 
 #[tokio::test]
+async fn some_peers_are_offered_what_others_are_not() {
+    let friendly = |number, friend| {
+        let more = features().offering(Feature::Splice);
+        let mut config = config(number);
+        config.features_by_peer.insert(town::id(friend), more);
+        config
+    };
+    let mut alice = End::listening(friendly(1, 2)).await;
+    let mut bob = End::listening(friendly(2, 1)).await;
+    let mut carol = End::listening(friendly(3, 1)).await;
+    for caller in [&bob, &carol] {
+        caller.network.connect(alice.id, &[alice.address()]).await.unwrap();
+    }
+    for _ in 0..2 {
+        let at_alice = alice.connected().await;
+        let is_friend = at_alice.peer == bob.id;
+        assert_eq!(at_alice.features.supports(Feature::Splice), is_friend);
+        assert!(at_alice.features.supports(Feature::Anchors));
+    }
+    assert!(bob.connected().await.features.supports(Feature::Splice));
+    assert!(!carol.connected().await.features.supports(Feature::Splice));
+}
+
+#[tokio::test]
 async fn calls_that_cross_leave_one_connection() {
     let (mut alice, mut bob) = (End::listening(config(1)).await, End::listening(config(2)).await);
     let (to_bob, to_alice) = ([bob.address()], [alice.address()]);

@@ -1,5 +1,6 @@
 //! Networks for tests, and what their users see.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -138,6 +139,7 @@ pub(crate) fn config(number: u8) -> Config {
     Config {
         key: key(number),
         features: features(),
+        features_by_peer: BTreeMap::new(),
         chain: ChainHash::REGTEST,
         limits: Limits::default(),
         timing: Timing {
