@@ -594,6 +594,16 @@ impl ChannelManager {
         state.name_at_peer().or(state.aliases.local).unwrap_or_default()
     }
 
+    /// The channel that our own user means, who may call it by its place even where nobody else does.
+    pub(crate) fn channel_meant_by_user(&self, name: ShortChannelId) -> Option<ChannelId> {
+        let is_at = |channel: &&Channel| {
+            let funding = channel.state().funding;
+            funding.is_some_and(|funding| funding.short_channel_id == name)
+        };
+        let placed = || Some(self.channels.values().find(is_at)?.state().facts.channel_id);
+        self.channel_named(name).or_else(placed)
+    }
+
     /// The channel that a sender means by a short channel id.
     pub(crate) fn channel_named(&self, name: ShortChannelId) -> Option<ChannelId> {
         let named = self.channels.values().find(|channel| channel.state().is_named(name));

@@ -102,7 +102,7 @@ impl ChannelManager {
             return Ok(None);
         }
         for first in routes.iter_mut().filter_map(|hops| hops.first_mut()) {
-            let ours = self.channel_named(first.short_channel_id);
+            let ours = self.channel_meant_by_user(first.short_channel_id);
             if let Some(id) = ours {
                 first.short_channel_id = Self::name_of(&self.channels[&id]);
             }
