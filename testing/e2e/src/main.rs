@@ -8,8 +8,10 @@
 mod full_disk;
 mod hostile;
 mod life;
+mod offers;
 mod schemathesis;
 mod stories;
+mod village;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -45,6 +47,9 @@ pub(crate) struct Options {
     /// Only this: requests that this program of schemathesis draws from the OpenAPI document
     #[arg(long, value_name = "PROGRAM")]
     schemathesis: Option<PathBuf>,
+    /// Only this: private, unconfirmed and announced channels
+    #[arg(long)]
+    channels: bool,
     /// For how many seconds it may draw them
     #[arg(long, default_value_t = 60)]
     budget: u32,
@@ -71,6 +76,9 @@ fn run(options: &Options, seed: u64) -> Outcome<()> {
     if let Some(tool) = &options.schemathesis {
         println!("{}", schemathesis::run(&options.program, tool, options.budget, seed)?);
         return Ok(());
+    }
+    if options.channels {
+        return channels(options);
     }
     let began = Instant::now();
     if let Some(untrue) = stories::worst_moment(&options.program, None, &Rows::ALL)? {
@@ -101,11 +109,20 @@ fn run(options: &Options, seed: u64) -> Outcome<()> {
     let began = Instant::now();
     let told = life::town_life(&options.program, options.bitcoind.as_deref())?;
     println!("{told} ({:.1?})", began.elapsed());
+    channels(options)?;
     let began = Instant::now();
     let told = full_disk::full_disks(&options.program)?;
     println!("{told} ({:.1?})", began.elapsed());
     let began = Instant::now();
     let told = stories::random_kills(options, seed)?;
+    println!("{told} ({:.1?})", began.elapsed());
+    Ok(())
+}
+
+/// What channels can be beside the plain.
+fn channels(options: &Options) -> Outcome<()> {
+    let began = Instant::now();
+    let told = offers::offers(&options.program, options.bitcoind.as_deref())?;
     println!("{told} ({:.1?})", began.elapsed());
     Ok(())
 }

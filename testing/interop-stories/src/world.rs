@@ -230,6 +230,7 @@ impl World {
                     capacity_sat: terms.capacity_sat,
                     push_msat: terms.push_msat,
                     announce: terms.announce,
+                    zeroconf: false,
                 };
                 let _: ChannelOpened = self.ours[ours].caller()?.post("/v1/channels", &body)?;
             }

@@ -53,6 +53,9 @@ pub struct OpenChannel {
     /// Whether it is to be announced.
     #[serde(default)]
     pub announce: bool,
+    /// Whether it is used before its funding confirms: both nodes must name each other in zeroconf-peers.
+    #[serde(default)]
+    pub zeroconf: bool,
 }
 
 /// A channel whose funding transaction is on its way.
@@ -149,6 +152,9 @@ pub struct Channel {
     pub funding: String,
     /// Its place in the chain, once it has one.
     pub short_channel_id: Option<String>,
+    /// The name that we gave it: whoever wants something to be sent on through it may call it so. A channel that is not announced, and whose
+    /// peer supports aliases, is known by no other.
+    pub alias: Option<String>,
     /// What it holds.
     pub capacity_sat: u64,
     /// What is ours in it, HTLCs on their way left out.
@@ -243,6 +249,7 @@ impl From<quittance_node::Channel> for Channel {
             awaiting_peer: channel.awaits_peer,
             funding: channel.funding.to_string(),
             short_channel_id: channel.short_channel_id.map(|name| name.to_string()),
+            alias: channel.alias.map(|name| name.to_string()),
             capacity_sat: channel.capacity.to_sat(),
             ours_msat: channel.ours.0,
             theirs_msat: channel.theirs.0,

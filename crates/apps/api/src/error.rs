@@ -136,6 +136,10 @@ impl From<NodeError> for Problem {
                 ErrorCode::PeerNotConnected,
                 Some("connect first: quittance connect NODE@HOST:PORT"),
             ),
+            NodeError::ZeroconfNotOffered(_) => (
+                ErrorCode::Refused,
+                Some("put its id into zeroconf-peers in quittance.toml, have it do the same, and start again"),
+            ),
             NodeError::UnknownChannel(_) => (ErrorCode::UnknownChannel, Some("quittance channels lists them")),
             NodeError::ChannelRefused(..)
             | NodeError::OpenRefused(_)

@@ -78,7 +78,7 @@ pub struct Policy {
     pub mpp_timeout_ms: u64,
     /// How long an HTLC waits for a next peer that is not connected, in milliseconds.
     pub forward_timeout_ms: u64,
-    /// Peers that may open channels that are used before they are confirmed.
+    /// Peers with whom channels may be used before they are confirmed. `option_zeroconf` is offered to them alone.
     pub zeroconf_peers: BTreeSet<NodeId>,
     /// How long HTLCs wait for others to leave with, and about which of them the user decides.
     pub forwards: ForwardConfig,
@@ -108,6 +108,13 @@ impl Policy {
             forwards: ForwardConfig::default(),
             tell_path_failures: false,
         }
+    }
+
+    /// What peers are offered that are not everybody.
+    fn features_by_peer(&self) -> BTreeMap<NodeId, Features> {
+        let offered = features().offering(Feature::Zeroconf);
+        let peers = self.zeroconf_peers.iter();
+        peers.map(|peer| (*peer, offered.clone())).collect()
     }
 
     /// What others are told of the node.
@@ -321,6 +328,7 @@ impl NodeBuilder {
             progress,
             stopped,
             peer_addresses: Arc::new(ground.read.peers),
+            opening: self.policy.opening,
             copier,
         }))
     }
@@ -343,6 +351,7 @@ impl NodeBuilder {
         Config {
             key: signer.transport_key(),
             features: features(),
+            features_by_peer: self.policy.features_by_peer(),
             chain: ChainHash::using_genesis_block_const(self.network),
             limits: self.limits,
             timing: self.timing,
@@ -508,6 +517,8 @@ fn features() -> Features {
         Feature::Anchors,
         Feature::ShutdownAnysegwit,
         Feature::ChannelType,
+        Feature::ScidAlias,
+        Feature::SimpleClose,
     ];
     optional
         .into_iter()

@@ -26,6 +26,8 @@ pub enum NodeError {
     Connect(#[from] ConnectError),
     #[error("{0} is not connected: connect to it first")]
     PeerNotConnected(NodeId),
+    #[error("a channel with {0} cannot be used before it confirms: both nodes must name each other in zeroconf-peers")]
+    ZeroconfNotOffered(NodeId),
     #[error("there is no channel {0}")]
     UnknownChannel(ChannelId),
     #[error("channel {0}: {1}")]

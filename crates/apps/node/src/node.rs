@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bitcoin::{Address, Amount, Network, TxOut, Txid};
 use quittance_chain::{Feerates, Watch};
+use quittance_channel::opening::{ChannelType, OpeningPolicy};
 use quittance_channel::{CloseRequest, PaymentFailureReason};
 use quittance_invoice::Invoice;
 use quittance_journal::EventNumber;
@@ -14,7 +15,7 @@ use quittance_manager::{Command, NewChannel, NewPayment, Response};
 use quittance_net::{Direction, Network as Peers, PeerAddress};
 use quittance_payments::{Payment, PaymentStatus};
 use quittance_primitives::{
-    ChannelId, FeeratePerKw, HtlcId, MilliSatoshi, NodeId, PaymentHash, PaymentId, PaymentPreimage,
+    ChannelId, Feature, Features, FeeratePerKw, HtlcId, MilliSatoshi, NodeId, PaymentHash, PaymentId, PaymentPreimage,
 };
 use quittance_signer::LocalSigner;
 use quittance_store::embedded::Copier;
@@ -48,6 +49,7 @@ pub(crate) struct Parts {
     pub(crate) progress: watch::Receiver<u64>,
     pub(crate) stopped: watch::Receiver<Option<StopReason>>,
     pub(crate) peer_addresses: Arc<AddressBook>,
+    pub(crate) opening: OpeningPolicy,
     pub(crate) copier: Copier,
 }
 
@@ -62,6 +64,8 @@ pub struct OpenRequest {
     pub push: MilliSatoshi,
     /// Whether it is to be announced.
     pub announce: bool,
+    /// Whether it is used before its funding confirms: both sides have to name each other among their `zeroconf_peers`.
+    pub zeroconf: bool,
 }
 
 /// What a probe found out.
@@ -76,14 +80,26 @@ pub struct Probe {
 }
 
 impl OpenRequest {
-    /// A channel to a peer that is connected, all of it ours, and not announced.
+    /// A channel to a peer that is connected, all of it ours, not announced, and used once its funding has confirmed.
     pub const fn new(peer: NodeId, capacity: Amount) -> Self {
         Self {
             peer,
             capacity,
             push: MilliSatoshi(0),
             announce: false,
+            zeroconf: false,
         }
+    }
+
+    /// The type of the channel, of what both sides support: one that is not announced goes by its aliases, so that an invoice does not tell
+    /// where its funding is. Nothing if they have no type in common.
+    fn channel_type(&self, negotiated: &Features, policy: &OpeningPolicy) -> Option<ChannelType> {
+        let format = policy.preferred_format(negotiated)?;
+        Some(ChannelType {
+            format,
+            scid_alias: !self.announce && negotiated.supports(Feature::ScidAlias),
+            zeroconf: self.zeroconf,
+        })
     }
 }
 
@@ -169,6 +185,12 @@ impl Node {
     /// # Errors
     /// [`NodeError`]; nothing was spent then, but after [`NodeError::OpenTimedOut`] it may yet be.
     pub async fn open_channel(&self, request: OpenRequest) -> Result<ChannelId, NodeError> {
+        let connected = self.0.peers.peers().into_iter();
+        let mut connected = connected.filter(|connected| connected.peer == request.peer);
+        let peer = connected.next().ok_or(NodeError::PeerNotConnected(request.peer))?;
+        if request.zeroconf && !peer.features.supports(Feature::Zeroconf) {
+            return Err(NodeError::ZeroconfNotOffered(request.peer));
+        }
         let keys = self.0.signer.new_channel_keys(entropy()?);
         let feerate = self
             .feerates()
@@ -177,7 +199,7 @@ impl Node {
             peer: request.peer,
             capacity: request.capacity,
             push: request.push,
-            channel_type: None,
+            channel_type: request.channel_type(&peer.features, &self.0.opening),
             announce: request.announce,
             feerate,
             keys,

@@ -73,6 +73,8 @@ pub struct Channel {
     pub funding: OutPoint,
     /// Its place in the chain, once it has one.
     pub short_channel_id: Option<ShortChannelId>,
+    /// The name that we gave it: whoever wants an HTLC to be sent on through it may call it so.
+    pub alias: Option<ShortChannelId>,
     /// What it holds.
     pub capacity: Amount,
     /// What is ours in it, HTLCs on their way left out.
@@ -224,6 +226,7 @@ impl Channel {
             awaits_peer: manager.awaiting_peers().contains(&facts.channel_id),
             funding: facts.funding,
             short_channel_id: state.funding.map(|funding| funding.short_channel_id),
+            alias: state.aliases.local,
             capacity: facts.capacity,
             ours: commitments.settled.local,
             theirs: commitments.settled.remote,

@@ -81,6 +81,9 @@ Exit status: 0 after `quittance stop` or a signal; 1 when it cannot start; 3 whe
         /// Announce the channel to the network
         #[arg(long, visible_alias = "public")]
         announce: bool,
+        /// Use it before its funding is in a block: both nodes must name each other in zeroconf-peers
+        #[arg(long)]
+        zeroconf: bool,
     },
     /// Close a channel, by agreement with its peer
     #[command(
@@ -381,6 +384,9 @@ pub(crate) struct RunOptions {
     /// Keep a connection to this peer: NODE@HOST:PORT; can be given several times
     #[arg(long, value_name = "PEER")]
     pub(crate) peer: Vec<String>,
+    /// Channels with this peer may be used before they confirm, so that it could take back what it paid; can be given several times
+    #[arg(long, value_name = "NODE")]
+    pub(crate) zeroconf_peer: Vec<String>,
     /// bitcoind's RPC interface
     #[arg(long, value_name = "URL")]
     pub(crate) bitcoind: Option<String>,

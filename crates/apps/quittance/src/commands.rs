@@ -106,12 +106,14 @@ impl Desk<'_> {
                 capacity_sat,
                 push_msat,
                 announce,
+                zeroconf,
             } => {
                 let body = api::OpenChannel {
                     peer: Hex(settings::node_of(peer)?.0),
                     capacity_sat: *capacity_sat,
                     push_msat: *push_msat,
                     announce: *announce,
+                    zeroconf: *zeroconf,
                 };
                 self.show(&self.client()?.post::<api::ChannelOpened>("/v1/channels", &body)?)
             }

@@ -246,6 +246,7 @@ fn builder(settings: &Settings, mut builder: NodeBuilder) -> NodeBuilder {
         alias: settings.alias.clone(),
         color: settings.color,
         announced_addresses: settings.announced.clone(),
+        zeroconf_peers: settings.zeroconf_peers.clone(),
         ..Policy::for_network(settings.network)
     });
     if settings.hasty {

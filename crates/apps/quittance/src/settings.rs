@@ -1,5 +1,6 @@
 //! What the node is set up with: from flags, else from the environment, else from `quittance.toml` in its folder, else by default.
 
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -22,6 +23,8 @@ pub(crate) struct Settings {
     /// By what other names clients call the interface, for its certificate.
     pub(crate) tls_names: Vec<String>,
     pub(crate) peers: Vec<(NodeId, PeerAddress)>,
+    /// With whom channels may be used before they are confirmed.
+    pub(crate) zeroconf_peers: BTreeSet<NodeId>,
     pub(crate) bitcoind: Option<String>,
     pub(crate) bitcoind_cookie: Option<PathBuf>,
     pub(crate) bitcoind_user: Option<(String, String)>,
@@ -46,6 +49,9 @@ struct File {
     tls_names: Vec<String>,
     #[serde(default)]
     peers: Vec<String>,
+    /// Ids of peers that are trusted not to take back the funding of their channels.
+    #[serde(default)]
+    zeroconf_peers: Vec<String>,
     /// What the node calls itself where it is announced.
     #[serde(default)]
     alias: String,
@@ -111,11 +117,8 @@ impl Settings {
             .api
             .or(file.api)
             .unwrap_or((Ipv4Addr::LOCALHOST, API_PORT).into());
-        let peers = if options.peer.is_empty() {
-            file.peers
-        } else {
-            options.peer.clone()
-        };
+        let peers = first_given(&options.peer, file.peers);
+        let zeroconf_peers = first_given(&options.zeroconf_peer, file.zeroconf_peers);
         let passphrase = passphrase(options.passphrase_file.clone(), file.passphrase_in)?;
         let user = file.bitcoind.user.or_else(|| environment("QUITTANCE_BITCOIND_USER"));
         let password = file
@@ -125,14 +128,14 @@ impl Settings {
         Ok(Self {
             folder,
             network,
-            listen: if options.listen.is_empty() {
-                file.listen
-            } else {
-                options.listen.clone()
-            },
+            listen: first_given(&options.listen, file.listen),
             api,
             tls_names: file.tls_names,
             peers: peers.iter().map(|peer| peer_of(peer)).collect::<Result<_, _>>()?,
+            zeroconf_peers: zeroconf_peers
+                .iter()
+                .map(|peer| node_of(peer))
+                .collect::<Result<_, _>>()?,
             bitcoind: options
                 .bitcoind
                 .clone()
@@ -157,6 +160,15 @@ impl Settings {
             passphrase,
             hasty: options.hasty,
         })
+    }
+}
+
+/// What flags say, or if they say nothing, the file.
+fn first_given<T: Clone>(by_flags: &[T], by_file: Vec<T>) -> Vec<T> {
+    if by_flags.is_empty() {
+        by_file
+    } else {
+        by_flags.to_vec()
     }
 }
 
@@ -245,10 +257,11 @@ mod tests {
 
     #[test]
     fn the_whole_file_is_read() {
-        let text = "network = \"signet\"\nlisten = [\"127.0.0.1:1\"]\npeers = [\"02aa@h:1\"]\nconfirm-events = true\n[bitcoind]\nurl = \"http://127.0.0.1:38332\"\ncookie = \"c\"\n";
+        let text = "network = \"signet\"\nlisten = [\"127.0.0.1:1\"]\npeers = [\"02aa@h:1\"]\nzeroconf-peers = [\"02aa\"]\nconfirm-events = true\n[bitcoind]\nurl = \"http://127.0.0.1:38332\"\ncookie = \"c\"\n";
         let file = File::parse(text).unwrap();
         assert_eq!(file.network.as_deref(), Some("signet"));
         assert_eq!(file.bitcoind.url.as_deref(), Some("http://127.0.0.1:38332"));
+        assert_eq!(file.zeroconf_peers, ["02aa"]);
         assert!(file.confirm_events);
     }
 

@@ -238,6 +238,7 @@ pub(crate) async fn open(
         capacity,
         push: MilliSatoshi(body.push_msat),
         announce: body.announce,
+        zeroconf: body.zeroconf,
     };
     let id = state.node()?.open_channel(request).await?;
     Ok(Json(api::ChannelOpened { id: Hex(id.0) }))

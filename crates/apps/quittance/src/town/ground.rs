@@ -7,7 +7,7 @@ use bitcoin::{Amount, TxOut};
 use quittance_primitives::BlockCount;
 use quittance_regtest::bitcoind::{Bitcoind, BitcoindChain};
 use quittance_regtest::rpc::{Credentials, RpcServer};
-use quittance_regtest::{Chain, ChainParameters, EmbeddedChain, Faucet, MineOptions, Policy};
+use quittance_regtest::{Chain, ChainParameters, EmbeddedChain, Faucet, MempoolEntry, MineOptions, Policy};
 
 use crate::Outcome;
 
@@ -148,9 +148,14 @@ impl Ground {
 
     /// How many transactions wait in the mempool.
     pub fn waiting(&self) -> usize {
+        self.mempool().len()
+    }
+
+    /// The transactions that wait in the mempool, with what they pay.
+    pub fn mempool(&self) -> Vec<MempoolEntry> {
         match &self.chain {
-            Kind::Embedded(chain, _) => locked(chain).mempool().len(),
-            Kind::Bitcoind(chain) => chain.mempool().len(),
+            Kind::Embedded(chain, _) => locked(chain).mempool(),
+            Kind::Bitcoind(chain) => chain.mempool(),
         }
     }
 }

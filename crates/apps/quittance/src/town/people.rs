@@ -153,6 +153,7 @@ impl Town {
             capacity_sat: CAPACITY_SAT,
             push_msat: 0,
             announce: false,
+            zeroconf: false,
         };
         let opened: ChannelOpened = self.nodes[opener].caller()?.post("/v1/channels", &body)?;
         Self::wait_for("the funding is in the mempool", || Ok(self.ground.waiting() > 0))?;

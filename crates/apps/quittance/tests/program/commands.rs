@@ -120,6 +120,7 @@ fn a_payment_on_chain_is_replaced_by_one_with_a_higher_fee() {
         Ok(balance.confirmed_sat == 250_000)
     })
     .unwrap();
+    town.wait_for_height().unwrap();
     let late = town.nodes[ALICE]
         .command(&["bump", &bumped.txid, "--feerate", "9000"])
         .unwrap();
