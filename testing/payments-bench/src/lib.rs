@@ -4,6 +4,7 @@
 //! A [`town::Town`] has the nodes and the wires between them. The program of this package measures them by themselves; `testing/bench`
 //! measures them beside LDK.
 
+pub mod blocks;
 pub mod cost;
 pub mod node;
 mod opening;

@@ -6,10 +6,11 @@
 //! - `quittance-payments-bench memory [COUNT] [WORD]`: the same with stores in memory, and the engine alone.
 //! - `quittance-payments-bench start FOLDER [CHANNELS] [PAYMENTS]`: makes a store with so many channels and old payments, if there is
 //!   none, then starts a node from it and says what that took. Run it twice: a start in a process that made the store says little.
+//! - `quittance-payments-bench blocks [CHANNELS]`: what full blocks cost a node with so many channels, idle and while 100 of them close.
 
 use std::path::Path;
 
-use quittance_payments_bench::{node, payments, restart};
+use quittance_payments_bench::{blocks, node, payments, restart};
 
 fn main() -> node::Outcome<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -32,8 +33,10 @@ fn main() -> node::Outcome<()> {
                 number(3, 100_000)?,
             )
         }
-        Some(_) | None => {
-            Err("payments [COUNT] [WORD] | memory [COUNT] [WORD] | start FOLDER [CHANNELS] [PAYMENTS]".into())
-        }
+        Some("blocks") => blocks::measure(u32::try_from(number(1, 1_000)?)?),
+        Some(_) | None => Err(
+            "payments [COUNT] [WORD] | memory [COUNT] [WORD] | start FOLDER [CHANNELS] [PAYMENTS] | blocks [CHANNELS]"
+                .into(),
+        ),
     }
 }

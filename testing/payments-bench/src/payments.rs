@@ -141,6 +141,6 @@ fn millis(time: Duration) -> f64 {
 }
 
 #[allow(clippy::cast_precision_loss, reason = "figures to be read")]
-fn to_float(count: u64) -> f64 {
+pub(crate) fn to_float(count: u64) -> f64 {
     count as f64
 }

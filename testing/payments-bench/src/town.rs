@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bitcoin::hashes::Hash;
-use bitcoin::{Amount, BlockHash};
+use bitcoin::{Amount, BlockHash, Transaction};
 use quittance_channel::{ChannelEffect, Opening};
 use quittance_journal::Generation;
 use quittance_manager::{ChainEvent, Command, ConnectedBlock, Effect, Event, Input, NewPayment, RequestId, Signing};
-use quittance_monitor::Tip;
+use quittance_monitor::{Broadcast, Tip};
 use quittance_payments::{ForPayee, HintHop, InvoiceTerms, PaymentKind};
 use quittance_primitives::{BlockHeight, Feature, Features, MilliSatoshi, PaymentId};
 use quittance_wire::Message;
@@ -30,6 +30,8 @@ pub struct Town {
     under_way: BTreeSet<PaymentId>,
     /// Payments that failed.
     pub failed: Vec<PaymentId>,
+    /// The commitments that nodes would broadcast, not signed.
+    pub commitments: Vec<Transaction>,
     places: BTreeMap<quittance_primitives::NodeId, usize>,
 }
 
@@ -58,6 +60,7 @@ impl Town {
             requests: 0,
             under_way: BTreeSet::new(),
             failed: Vec::new(),
+            commitments: Vec::new(),
             places,
         }
     }
@@ -102,23 +105,41 @@ impl Town {
         }
         self.settle()?;
         let mut transactions = (0..).zip(fundings).collect();
+        let all: Vec<usize> = (0..self.nodes.len()).collect();
         for _ in 0..6 {
-            let previous = self.tip.hash;
-            self.tip = tip_at(self.tip.height.0 + 1);
-            let block = ConnectedBlock {
-                height: self.tip.height,
-                hash: self.tip.hash,
-                previous,
-                transactions: std::mem::take(&mut transactions),
-                best: self.tip.height,
-            };
-            for node in &mut self.nodes {
-                let connected = Input::Chain(ChainEvent::Connected(Box::new(block.clone())));
-                node.handle(connected, Signing::Now)?;
-            }
-            self.settle()?;
+            self.connect_block(std::mem::take(&mut transactions), &all)?;
         }
         Ok(())
+    }
+
+    /// The next block, for some of the nodes.
+    pub fn connect_block(&mut self, transactions: Vec<(u32, Transaction)>, nodes: &[usize]) -> Outcome<()> {
+        let previous = self.tip.hash;
+        self.tip = tip_at(self.tip.height.0 + 1);
+        let block = ConnectedBlock {
+            height: self.tip.height,
+            hash: self.tip.hash,
+            previous,
+            transactions,
+            best: self.tip.height,
+        };
+        for node in nodes {
+            let connected = Input::Chain(ChainEvent::Connected(Box::new(block.clone())));
+            self.nodes[*node].handle(connected, Signing::Now)?;
+        }
+        self.settle()
+    }
+
+    /// A node's user orders something, and nobody waits for the answer.
+    pub fn order(&mut self, node: usize, command: Command) -> Outcome<()> {
+        self.requests += 1;
+        let command = Input::Command {
+            request: RequestId(self.requests),
+            command: Box::new(command),
+            finished: None,
+        };
+        self.nodes[node].handle(command, Signing::Now)?;
+        self.settle()
     }
 
     /// `payer` begins to pay `payee`, over `hints` if they share no channel.
@@ -314,8 +335,12 @@ impl Town {
             | Effect::HandledConfirmed(_)
             | Effect::HandledRefused(_)
             | Effect::Respond(..)
-            | Effect::Enforce(_)
             | Effect::Load(_) => {}
+            Effect::Enforce(enforcement) => {
+                if let Broadcast::Commitment { commitment, .. } = enforcement.broadcast {
+                    self.commitments.push(commitment.transaction().clone());
+                }
+            }
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bitcoin::{Amount, BlockHash, OutPoint, ScriptBuf, Transaction};
+use bitcoin::{Amount, BlockHash, OutPoint, ScriptBuf, Transaction, Txid};
 use quittance_channel::ChannelState;
 use quittance_journal::ColdId;
 use quittance_primitives::{BlockCount, BlockHeight, CommitmentNumber};
@@ -122,6 +122,9 @@ impl ChannelMonitor {
         }
         let mut noted = Noted::Nothing;
         let mut delayed: Option<ScriptBuf> = None;
+        // Once for the block: it is held against every input in it.
+        let txid_of = |closing: &SeenClosing| closing.transaction.compute_txid();
+        let mut closing = self.view.closing.as_ref().map(txid_of);
         for transaction in block.transactions {
             if conflicts(state, transaction) {
                 self.view.conflict = Some(block.height);
@@ -134,9 +137,10 @@ impl ChannelMonitor {
                         height: block.height,
                         transaction: (*transaction).clone(),
                     });
+                    closing = self.view.closing.as_ref().map(txid_of);
                     delayed = None;
                     noted = Noted::Something;
-                } else if self.watches_output(&outpoint) {
+                } else if closing.is_some_and(|closing| self.watches_output(closing, &outpoint)) {
                     let script = delayed.get_or_insert_with(|| self.delayed_script(state).unwrap_or_default());
                     let spend = Spend::by(transaction, transaction.compute_txid(), index, block.height, script);
                     self.view.spends.insert(outpoint, spend);
@@ -322,13 +326,10 @@ impl ChannelMonitor {
         }
     }
 
-    /// Whether an output came from the funding output by way of a commitment or of a second stage.
-    fn watches_output(&self, outpoint: &OutPoint) -> bool {
-        let Some(closing) = &self.view.closing else {
-            return false;
-        };
+    /// Whether an output is one of the transaction `closing`, which spent the funding output, or of a second stage on it.
+    fn watches_output(&self, closing: Txid, outpoint: &OutPoint) -> bool {
         let is_successor = |spend: &Spend| spend.second_stage.is_some() && spend.successor() == *outpoint;
-        closing.transaction.compute_txid() == outpoint.txid || self.view.spends.values().any(is_successor)
+        closing == outpoint.txid || self.view.spends.values().any(is_successor)
     }
 
     fn revoked_number(&self) -> Option<CommitmentNumber> {
