@@ -7,6 +7,7 @@ use quittance_manager::{Command, NewChannel, OpeningEnd, Response};
 use quittance_primitives::{BlockCount, ChannelId, FeeratePerKw, MilliSatoshi};
 use quittance_simulator::{NodeIndex, RowsAfterCrash, World};
 use quittance_store::memory::Keep;
+use quittance_wire::{FundingCreated, Message, Warning};
 
 const A: NodeIndex = 0;
 const B: NodeIndex = 1;
@@ -179,4 +180,90 @@ fn an_opening_that_became_a_channel_has_no_other_end() {
     world.settle();
     assert_eq!(end(&world, opening), None);
     assert_eq!(world.broadcast.len(), 1);
+}
+
+/// B opens a channel to A.
+fn open_to_a(world: &mut World) {
+    let new = NewChannel {
+        peer: world.nodes[A].id(),
+        capacity: Amount::from_sat(1_000_000),
+        push: MilliSatoshi(0),
+        channel_type: None,
+        announce: false,
+        feerate: FeeratePerKw(1_000),
+        keys: world.nodes[B].signer.new_channel_keys(),
+    };
+    world.command(B, Command::OpenChannel(Box::new(new)));
+}
+
+/// Symptom: the node died by an assertion, two channels having one id. Cause: a peer that was told our funding output could name it as its
+/// own in another opening before it signed ours; only channels were asked whether they have the id, and not openings.
+#[test]
+fn a_peer_that_opens_under_the_id_of_our_own_opening_is_refused() {
+    let mut world = world_without_coins();
+    open(&mut world, 1_000_000);
+    let (_, waiting) = world.batch.take().expect("it waits");
+    let (peer, temporary, output) = waiting.into_iter().next().expect("it asked for coins");
+    world.fund(A, peer, temporary, output);
+    assert!(world.settle_until(A, B, "funding_created"));
+    // B reads where our funding will be, and does not answer.
+    let told = std::cell::RefCell::new(None);
+    let is_there = world.forge(A, B, |message| match message {
+        Message::FundingCreated(created) => {
+            *told.borrow_mut() = Some((created.funding_txid, created.funding_output_index));
+            warning()
+        }
+        other => other,
+    });
+    assert!(is_there);
+    let (txid, index) = told.into_inner().expect("it was told");
+    world.settle();
+
+    open_to_a(&mut world);
+    assert!(world.settle_until(B, A, "funding_created"));
+    world.forge(B, A, |message| match message {
+        Message::FundingCreated(created) => FundingCreated {
+            funding_txid: txid,
+            funding_output_index: index,
+            ..created
+        }
+        .into(),
+        other => other,
+    });
+    world.settle();
+    let (_, why) = world.nodes[B].user.openings_ended.last().expect("it is refused");
+    let OpeningEnd::RefusedByPeer(why) = why else {
+        panic!("by A: {why:?}")
+    };
+    assert!(why.contains("which is in use"), "{why}");
+}
+
+fn warning() -> Message {
+    let data = b"nothing to say".to_vec();
+    let channel_id = ChannelId::ALL;
+    Warning { channel_id, data }.into()
+}
+
+fn channels(world: &World, node: NodeIndex) -> usize {
+    let process = world.nodes[node].process.as_ref().expect("it runs");
+    process.manager.channels().count()
+}
+
+/// Symptom: memory and disk grew with every opening whose funding never came, by as many as a peer liked. Cause: only openings that were not
+/// signed yet were counted.
+#[test]
+fn a_peer_has_only_so_many_channels_that_it_never_funds() {
+    let mut world = world();
+    for _ in 0..9 {
+        // The funding transaction is never mined.
+        open(&mut world, 1_000_000);
+    }
+    assert_eq!(channels(&world, B), 8);
+    let (_, why) = world.nodes[A].user.openings_ended.last().expect("the ninth is refused");
+    let text = "8 channels of yours are being opened, which is the most at a time".to_owned();
+    assert_eq!(*why, OpeningEnd::RefusedByPeer(text));
+    world.mine(1);
+    world.settle();
+    open(&mut world, 1_000_000);
+    assert_eq!(channels(&world, B), 9, "those that are funded count no more");
 }

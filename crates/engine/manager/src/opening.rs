@@ -7,7 +7,7 @@ use quittance_channel::opening::{
     Forgotten, Fundee, Funder, FundingTransaction, NewChannelKeys, OpenRefusal, OpenRequest, OurPart, Proposal,
     Refused, Trust,
 };
-use quittance_channel::{Attached, Channel, ForwardingPolicy, Reaction, SideFacts};
+use quittance_channel::{Attached, Channel, ForwardingPolicy, Phase, Reaction, Side, SideFacts};
 use quittance_primitives::{ChannelId, MilliSatoshi, NodeId};
 use quittance_wire::{AcceptChannel, ErrorMessage, FundingCreated, FundingSigned, Message, OpenChannel};
 
@@ -16,8 +16,11 @@ use crate::chain::Monitored;
 use crate::manager::ChannelManager;
 use crate::turn::Turn;
 
-/// How many openings of one peer's are kept: each costs memory, and a peer needs one at a time.
+/// How many openings of one peer's are kept, those that it signed and whose funding nobody has seen among them: each costs memory, and
+/// these a record for two weeks, and cost the peer nothing.
 const OPENINGS_PER_PEER_MAX: usize = 8;
+/// How many channels of all peers together may wait for a funding that is theirs to bring.
+const UNFUNDED_MAX: usize = 1_000;
 
 /// A channel on its way.
 #[derive(Clone, Debug)]
@@ -284,8 +287,17 @@ impl ChannelManager {
             .openings
             .iter()
             .filter(|((other, _), opening)| other == peer && matches!(opening, Opening::Theirs(_)));
-        if theirs.count() >= OPENINGS_PER_PEER_MAX {
+        let unfunded: Vec<_> = self
+            .channels
+            .values()
+            .filter(|channel| awaits_their_funding(channel))
+            .collect();
+        let of_peer = unfunded.iter().filter(|channel| channel.state().facts.peer == *peer);
+        if theirs.count() + of_peer.count() >= OPENINGS_PER_PEER_MAX {
             return Err(refused(OpenRefusal::TooManyOpenings(OPENINGS_PER_PEER_MAX)));
+        }
+        if unfunded.len() >= UNFUNDED_MAX {
+            return Err(refused(OpenRefusal::TooManyUnfunded(UNFUNDED_MAX)));
         }
         if self.openings.contains_key(&(*peer, id)) {
             return Err(refused(OpenRefusal::TemporaryIdTaken(id)));
@@ -331,9 +343,19 @@ impl ChannelManager {
             return Err(unknown(id, "funding_created"));
         };
         let context = self.channel_context(turn);
-        let opened = fundee.funding_created(message, |taken| self.channels.contains_key(taken), &context)?;
+        let opened = fundee.funding_created(message, |id| self.is_channel_id_taken(id), &context)?;
         self.channel_exists(opened, turn);
         Ok(())
+    }
+
+    /// Whether a channel has this id, or will have it once its funder, which we are, has the peer's signature. A peer that was told our
+    /// funding output could else have a channel of its own take the id first.
+    fn is_channel_id_taken(&self, id: &ChannelId) -> bool {
+        let is_ours = |opening: &Opening| match opening {
+            Opening::Ours(funder) => funder.current_channel_id() == *id,
+            Opening::Theirs(_) => false,
+        };
+        self.channels.contains_key(id) || self.openings.values().any(is_ours)
     }
 
     fn signed_by_peer(&mut self, peer: &NodeId, message: &FundingSigned, turn: &mut Turn<'_>) -> Result<(), Refused> {
@@ -397,6 +419,13 @@ impl ChannelManager {
             forwarding,
         }
     }
+}
+
+/// Whether a channel waits for a funding transaction that its peer may never broadcast.
+fn awaits_their_funding(channel: &Channel) -> bool {
+    let state = channel.state();
+    let waits = matches!(state.phase, Phase::AwaitingReady(_)) && state.funding.is_none();
+    waits && state.facts.opener == Side::Remote
 }
 
 fn unknown(channel_id: ChannelId, message: &'static str) -> Refused {

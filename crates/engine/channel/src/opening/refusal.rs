@@ -21,6 +21,8 @@ pub enum OpenRefusal {
     TemporaryIdTaken(ChannelId),
     #[error("{0} channels of yours are being opened, which is the most at a time")]
     TooManyOpenings(usize),
+    #[error("{0} channels wait for fundings of others, which is the most")]
+    TooManyUnfunded(usize),
     #[error("open_channel where option_dual_fund asks for open_channel2")]
     DualFundNegotiated,
     #[error("funding_satoshis of {} is below the minimum of {}", .got.to_sat(), .minimum.to_sat())]
