@@ -3,11 +3,12 @@
 
 use bitcoin::Amount;
 use quittance_channel::opening::{OpenRefusal, OpeningPolicy};
-use quittance_manager::{Command, NewChannel, OpeningEnd, Response};
+use quittance_channel::{Attached, Channel, Phase};
+use quittance_manager::{Command, Input, NewChannel, OpeningEnd, Response};
 use quittance_primitives::{BlockCount, ChannelId, FeeratePerKw, MilliSatoshi};
 use quittance_simulator::{NodeIndex, RowsAfterCrash, World};
 use quittance_store::memory::Keep;
-use quittance_wire::{FundingCreated, Message, Warning};
+use quittance_wire::{ErrorMessage, FundingCreated, Message, Warning};
 
 const A: NodeIndex = 0;
 const B: NodeIndex = 1;
@@ -266,4 +267,40 @@ fn a_peer_has_only_so_many_channels_that_it_never_funds() {
     world.settle();
     open(&mut world, 1_000_000);
     assert_eq!(channels(&world, B), 9, "those that are funded count no more");
+}
+
+/// Symptom: a channel that its opener failed before any block had its funding was kept for ever, and its commitment broadcast with each block.
+/// Cause: only a channel that still opens was given up in time; and what was closed by force was not counted among its peer's openings.
+#[test]
+fn a_channel_that_was_failed_before_it_was_funded_is_given_up_in_time_too() {
+    let mut world = world();
+    for _ in 0..8 {
+        open(&mut world, 1_000_000);
+    }
+    let error = ErrorMessage {
+        channel_id: ChannelId::ALL,
+        data: b"I changed my mind".to_vec(),
+    };
+    let input = Input::PeerMessage {
+        peer: world.nodes[A].id(),
+        message: Box::new(error.into()),
+        attached: Attached::Nothing,
+    };
+    world.input(B, input);
+    world.settle();
+    let process = world.nodes[B].process.as_ref().expect("it runs");
+    let is_closed = |channel: &Channel| matches!(channel.state().phase, Phase::ForceClosed(_));
+    assert!(process.manager.channels().all(is_closed));
+    open(&mut world, 1_000_000);
+    assert_eq!(channels(&world, B), 8, "they count as before");
+
+    world.crash(A, Keep::All, RowsAfterCrash::Whole);
+    world.forget_mempool();
+    world.mine(2_015);
+    world.settle();
+    assert_eq!(channels(&world, B), 8);
+    // Given up by the next block, and a cold record with the one after it.
+    world.mine(2);
+    world.settle();
+    assert_eq!(channels(&world, B), 0);
 }

@@ -126,13 +126,11 @@ impl ChannelManager {
         let height = self.tip.height;
         for id in self.channel_ids() {
             self.say_ready(id, turn);
-            let channel = &self.channels[&id];
-            let decision = channel.decide_funding_timeout(height).or_else(|| {
-                self.monitors[&id]
-                    .monitor
-                    .is_double_spent()
-                    .then(|| channel.decide_double_spent())?
-            });
+            let (channel, monitor) = (&self.channels[&id], &self.monitors[&id].monitor);
+            let timed_out = channel
+                .decide_funding_timeout(height)
+                .filter(|_| monitor.view().closing.is_none());
+            let decision = timed_out.or_else(|| monitor.is_double_spent().then(|| channel.decide_double_spent())?);
             if let Some(decision) = decision {
                 self.adopt(id, decision, turn);
                 if let Phase::Abandoned(why) = self.channels[&id].state().phase {

@@ -424,7 +424,8 @@ impl ChannelManager {
 /// Whether a channel waits for a funding transaction that its peer may never broadcast.
 fn awaits_their_funding(channel: &Channel) -> bool {
     let state = channel.state();
-    let waits = matches!(state.phase, Phase::AwaitingReady(_)) && state.funding.is_none();
+    // One that its peer failed waits as well: it is given up as late as any other.
+    let waits = matches!(state.phase, Phase::AwaitingReady(_) | Phase::ForceClosed(_)) && state.funding.is_none();
     waits && state.facts.opener == Side::Remote
 }
 

@@ -103,8 +103,12 @@ impl Channel {
         } else {
             deadline
         };
-        let waits = state.phase.may_lack_funding();
-        let timed_out = waits && state.funding.is_none() && state.facts.opener == Side::Remote && tip >= deadline;
+        // Closed by a commitment that never had anything to spend: whoever opened it may have failed it at once.
+        let waits = state.phase.may_lack_funding() || matches!(state.phase, Phase::ForceClosed(_));
+        // A channel that was used before a block had its funding keeps what its HTLCs wait for.
+        let is_unused = state.commitments.offered.is_empty() && state.commitments.received.is_empty();
+        let is_theirs = state.facts.opener == Side::Remote;
+        let timed_out = waits && is_unused && state.funding.is_none() && is_theirs && tip >= deadline;
         timed_out.then(|| {
             mark!("a funding was never seen");
             Decision::step(Step::FundingAbandoned(AbandonedFunding::TimedOut))
