@@ -19,6 +19,10 @@ use crate::turn::Turn;
 /// Channels in one reply: with times and checksums each takes 24 of a message's 65,535 bytes.
 const CHANNELS_PER_REPLY: usize = 2_000;
 
+/// Channels that a peer hears of at once, the newest ones: each takes three messages, and of the 4,096 that may wait for a connection half may
+/// be there already when it asks. Whoever wants to know of others asks for them by their names.
+const CHANNELS_AT_ONCE_MAX: usize = 600;
+
 /// Which messages about a channel a peer wants: bits of BOLT 7 `query_flags`.
 #[derive(Clone, Copy)]
 struct Wanted(u64);
@@ -78,9 +82,13 @@ impl ChannelManager {
         };
         let (mut answered, mut wants_our_node) = (BTreeSet::new(), false);
         for (place, name) in names.iter().enumerate() {
-            let Some((_, id)) = announced.iter().find(|(known, _)| known == name) else {
+            if answered.len() >= CHANNELS_AT_ONCE_MAX {
+                break;
+            }
+            let Ok(found) = announced.binary_search_by_key(name, |(known, _)| *known) else {
                 continue;
             };
+            let (_, id) = &announced[found];
             let wanted = flags.map_or(Wanted::ALL, |flags| Wanted(flags[place].0));
             if answered.insert(*id) {
                 wants_our_node |= self.tell_of_announced(peer, *id, wanted, turn);
@@ -149,7 +157,7 @@ impl ChannelManager {
     }
 
     fn tell_all_of(&mut self, peer: NodeId, announced: &[(ShortChannelId, ChannelId)], turn: &mut Turn<'_>) {
-        for (_, id) in announced {
+        for (_, id) in newest(announced) {
             self.tell_of_announced(peer, *id, Wanted::ALL, turn);
         }
         if !announced.is_empty() {
@@ -202,5 +210,24 @@ impl ChannelManager {
             data: text.as_bytes().to_vec(),
         };
         self.send(peer, Outgoing::Message(Box::new(Message::from(warning))), turn);
+    }
+}
+
+/// What is told at once of channels in the order of their places.
+fn newest<T>(announced: &[T]) -> &[T] {
+    &announced[announced.len().saturating_sub(CHANNELS_AT_ONCE_MAX)..]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Symptom: a node with many announced channels hung up on everyone who connected. Cause: it greeted them with more messages than may wait
+    /// for a connection.
+    #[test]
+    fn the_newest_channels_are_told_at_once_and_no_more_than_a_connection_can_take() {
+        let all: Vec<usize> = (0..2_500).collect();
+        assert_eq!(newest(&all), &all[1_900..]);
+        assert_eq!(newest(&all[..7]), &all[..7]);
     }
 }
