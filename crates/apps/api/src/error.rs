@@ -34,6 +34,8 @@ pub enum ErrorCode {
     BadRequest,
     /// The request is too large.
     TooLarge,
+    /// The request's body takes too long.
+    TooSlow,
     /// There is no such channel.
     UnknownChannel,
     /// There is no such payment.
@@ -87,6 +89,7 @@ impl ErrorCode {
             | Self::NotShown
             | Self::InsufficientFunds => 409,
             Self::MethodNotAllowed => 405,
+            Self::TooSlow => 408,
             Self::TooLarge => 413,
             Self::NotJson => 415,
             Self::PeerUnreachable => 502,

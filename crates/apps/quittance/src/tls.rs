@@ -4,7 +4,9 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context as Task, Poll};
 use std::time::Duration;
 
 use axum::serve::Listener;
@@ -12,8 +14,9 @@ use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, SanType};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tracing::{debug, warn};
@@ -24,8 +27,8 @@ const CERTIFICATE: &str = "tls-certificate.pem";
 const KEY: &str = "tls-key.pem";
 /// How long a client may take to say who it is.
 const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(10);
-/// Clients that may be about it at once; more wait for their turn.
-const HANDSHAKES_MAX: usize = 1_024;
+/// Clients that may be connected at once; more wait for their turn. Each costs some kilobytes and a file descriptor.
+const CONNECTIONS_MAX: usize = 1_024;
 /// How long accepting rests when the system refuses, for instance for want of file descriptors.
 const ACCEPT_REST: Duration = Duration::from_millis(100);
 
@@ -94,30 +97,43 @@ fn make(certificate: &Path, key: &Path, address: SocketAddr, names: &[String]) -
     files::write_private(certificate, signed.pem().trim_end()).map_err(|error| told(certificate, error))
 }
 
-/// Takes connections and proves who we are, each on a task of its own: whoever dawdles delays nobody.
+/// Takes connections and proves who we are, each on a task of its own: whoever dawdles delays nobody. There are no more of them at once than
+/// there are places, and a connection keeps its place as long as it lives.
 pub(crate) struct TlsListener {
-    ready: mpsc::Receiver<(TlsStream<TcpStream>, SocketAddr)>,
+    ready: mpsc::Receiver<(Placed, SocketAddr)>,
     address: SocketAddr,
 }
 
 impl TlsListener {
     /// Begins to take connections.
     pub(crate) fn new(listener: TcpListener, config: ServerConfig) -> io::Result<Self> {
+        Self::with_places(listener, config, CONNECTIONS_MAX)
+    }
+
+    fn with_places(listener: TcpListener, config: ServerConfig, places: usize) -> io::Result<Self> {
         let address = listener.local_addr()?;
-        let (done, ready) = mpsc::channel(HANDSHAKES_MAX);
-        tokio::spawn(take(listener, TlsAcceptor::from(Arc::new(config)), done));
+        let (done, ready) = mpsc::channel(places);
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        tokio::spawn(take(listener, acceptor, Arc::new(Semaphore::new(places)), done));
         Ok(Self { ready, address })
     }
 }
 
-async fn take(listener: TcpListener, acceptor: TlsAcceptor, done: mpsc::Sender<(TlsStream<TcpStream>, SocketAddr)>) {
-    let room = Arc::new(Semaphore::new(HANDSHAKES_MAX));
-    while let Ok(place) = Arc::clone(&room).acquire_owned().await {
+async fn take(
+    listener: TcpListener,
+    acceptor: TlsAcceptor,
+    places: Arc<Semaphore>,
+    done: mpsc::Sender<(Placed, SocketAddr)>,
+) {
+    loop {
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+            Ok(place) = Arc::clone(&places).acquire_owned() => tokio::select! {
+                accepted = listener.accept() => accepted.map(|accepted| (accepted, place)),
+                () = done.closed() => return,
+            },
             () = done.closed() => return,
         };
-        let (stream, caller) = match accepted {
+        let ((stream, caller), place) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
                 warn!(%error, "a connection for commands cannot be taken");
@@ -127,10 +143,12 @@ async fn take(listener: TcpListener, acceptor: TlsAcceptor, done: mpsc::Sender<(
         };
         let (acceptor, done) = (acceptor.clone(), done.clone());
         tokio::spawn(async move {
-            let _place = place;
             match tokio::time::timeout(HANDSHAKE_PATIENCE, acceptor.accept(stream)).await {
-                // A server that has ended takes nobody any more.
-                Ok(Ok(stream)) => drop(done.send((stream, caller)).await),
+                Ok(Ok(stream)) => {
+                    let placed = Placed { stream, _place: place };
+                    // A server that has ended takes nobody any more.
+                    drop(done.send((placed, caller)).await);
+                }
                 Ok(Err(error)) => debug!(%caller, %error, "no TLS"),
                 Err(_) => debug!(%caller, "TLS took too long"),
             }
@@ -139,7 +157,7 @@ async fn take(listener: TcpListener, acceptor: TlsAcceptor, done: mpsc::Sender<(
 }
 
 impl Listener for TlsListener {
-    type Io = TlsStream<TcpStream>;
+    type Io = Placed;
     type Addr = SocketAddr;
 
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {
@@ -152,5 +170,65 @@ impl Listener for TlsListener {
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
         Ok(self.address)
+    }
+}
+
+/// A connection in its place.
+pub(crate) struct Placed {
+    stream: TlsStream<TcpStream>,
+    _place: OwnedSemaphorePermit,
+}
+
+impl AsyncRead for Placed {
+    fn poll_read(mut self: Pin<&mut Self>, task: &mut Task<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(task, into)
+    }
+}
+
+impl AsyncWrite for Placed {
+    fn poll_write(mut self: Pin<&mut Self>, task: &mut Task<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(task, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(task)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(task)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Symptom: a connection gave its place away as soon as it stood, so that any number of them could be held open.
+    #[test]
+    fn a_connection_keeps_its_place_as_long_as_it_lives() {
+        let folder = tempfile::tempdir().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.unwrap().block_on(async {
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+            let address = listener.local_addr().unwrap();
+            let config = proving(folder.path(), address, &[]).unwrap();
+            let mut listener = TlsListener::with_places(listener, config, 1).unwrap();
+            let connector = tokio_rustls::TlsConnector::from(Arc::new(trusting(folder.path()).unwrap()));
+            let call = || {
+                let connector = connector.clone();
+                tokio::spawn(async move {
+                    let stream = TcpStream::connect(address).await.unwrap();
+                    connector.connect(address.ip().into(), stream).await.unwrap()
+                })
+            };
+            let first = call();
+            let (held, _) = listener.accept().await;
+            let second = call();
+            let soon = tokio::time::timeout(Duration::from_millis(200), listener.accept()).await;
+            assert!(soon.is_err(), "the only place is taken");
+            drop(held);
+            listener.accept().await;
+            drop((first.await.unwrap(), second.await.unwrap()));
+        });
     }
 }

@@ -28,12 +28,17 @@ pub(crate) type Answer<T> = Result<Json<T>, Refusal>;
 /// A body, or why it cannot be read, in our own words' form.
 pub(crate) struct Body<T>(pub(crate) T);
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
+impl<T: DeserializeOwned> FromRequest<State> for Body<T> {
     type Rejection = Refusal;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
+    async fn from_request(request: Request, state: &State) -> Result<Self, Refusal> {
         let (parts, body) = request.into_parts();
-        let bytes = Bytes::from_request(Request::from_parts(parts.clone(), body), state).await;
+        let bytes = Bytes::from_request(Request::from_parts(parts.clone(), body), state);
+        let bytes = tokio::time::timeout(state.patience.body, bytes).await;
+        let bytes = bytes.map_err(|_| {
+            let why = "the request's body is shorter than it says, or takes too long";
+            Problem::new(ErrorCode::TooSlow, why)
+        })?;
         let bytes = bytes.map_err(|rejection| {
             let code = match rejection.status().as_u16() {
                 413 => ErrorCode::TooLarge,

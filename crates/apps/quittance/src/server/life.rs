@@ -8,6 +8,7 @@ use quittance_node::Node;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::access::Tokens;
+use super::connections::Patience;
 
 /// What the node is doing.
 #[derive(Clone, Debug)]
@@ -36,6 +37,7 @@ pub(crate) enum Order {
 pub(crate) struct State {
     pub(crate) tokens: Tokens,
     pub(crate) folder: PathBuf,
+    pub(crate) patience: Patience,
     life: watch::Receiver<Life>,
     orders: mpsc::Sender<Order>,
 }
@@ -57,6 +59,7 @@ impl State {
         let state = Self {
             tokens,
             folder,
+            patience: Patience::default(),
             life,
             orders,
         };

@@ -4,6 +4,7 @@
 
 mod access;
 mod calls;
+mod connections;
 mod figures;
 mod forwarding;
 mod life;
@@ -42,18 +43,12 @@ impl<E: Into<Problem>> From<E> for Refusal {
 }
 
 /// Answers until `end`, and then until those that have asked have their answers.
-pub(crate) async fn serve<L: Listener>(
-    listener: L,
-    state: State,
-    end: impl Future<Output = ()> + Send + 'static,
-) -> std::io::Result<()>
-where
-    L::Addr: std::fmt::Debug,
-{
-    axum::serve(listener, router(state)).with_graceful_shutdown(end).await
+pub(crate) async fn serve<L: Listener>(listener: L, state: State, end: impl Future<Output = ()> + Send + 'static) {
+    let patience = state.patience;
+    connections::serve(listener, router(state), patience, end).await;
 }
 
-pub(crate) fn router(state: State) -> Router {
+fn router(state: State) -> Router {
     let calls = Router::new()
         .route("/v1/info", get(calls::info))
         .route("/v1/balance", get(calls::balance))
