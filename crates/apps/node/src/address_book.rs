@@ -1,8 +1,9 @@
 //! Where peers are, as far as callers have said: a file of its own beside the store, one line for each address.
 //!
 //! It stands outside of the store so that it outlives the loss of the manager's rows: a node that is rebuilt from its channels' logs must
-//! still be able to call their peers. A text file can be read, mended and copied by hand; no safety rests on it. It is replaced as a
-//! whole and synced before a caller is told that a peer is kept.
+//! still be able to call their peers. A text file can be read, mended and copied by hand; no safety rests on it, so nothing in it keeps the
+//! node from its work, and a line that says nothing to us stays as it is. It is replaced as a whole and synced before a caller is told that
+//! a peer is kept.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -25,7 +26,16 @@ pub(crate) type Addresses = BTreeMap<NodeId, Vec<PeerAddress>>;
 #[derive(Debug)]
 pub(crate) struct AddressBook {
     path: PathBuf,
-    addresses: Mutex<Addresses>,
+    lines: Mutex<Vec<Line>>,
+}
+
+/// A line of the file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Line {
+    /// One address of a peer.
+    Address(NodeId, PeerAddress),
+    /// Somebody's note, or what we cannot read, byte for byte.
+    Other(Vec<u8>),
 }
 
 /// The file's name.
@@ -38,20 +48,26 @@ impl AddressBook {
     /// What the system says against reading it.
     pub(crate) fn open(folder: &Path) -> io::Result<Self> {
         let path = folder.join(FILE);
-        let text = match fs::read_to_string(&path) {
+        let text = match fs::read(&path) {
             Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             Err(error) => return Err(error),
         };
         Ok(Self {
-            addresses: Mutex::new(parse(&text)),
+            lines: Mutex::new(parse(&text)),
             path,
         })
     }
 
     /// All of them.
     pub(crate) fn all(&self) -> Addresses {
-        self.lock().clone()
+        let mut addresses = Addresses::new();
+        for line in &*self.lock() {
+            if let Line::Address(peer, address) = line {
+                addresses.entry(*peer).or_default().push(address.clone());
+            }
+        }
+        addresses
     }
 
     /// Notes where a peer is, in the place of what was noted before.
@@ -59,7 +75,12 @@ impl AddressBook {
     /// # Errors
     /// What the system says against writing; the book is as before then.
     pub(crate) fn note(&self, peer: NodeId, addresses: Vec<PeerAddress>) -> io::Result<()> {
-        self.change(|known| drop(known.insert(peer, addresses)))
+        self.change(|lines| {
+            let place = lines.iter().position(|line| line.is_of(&peer));
+            lines.retain(|line| !line.is_of(&peer));
+            let place = place.unwrap_or(lines.len());
+            lines.splice(place..place, lines_of(peer, addresses));
+        })
     }
 
     /// Notes those that are not known yet.
@@ -67,70 +88,97 @@ impl AddressBook {
     /// # Errors
     /// As [`Self::note`].
     pub(crate) fn take_over(&self, older: Addresses) -> io::Result<()> {
-        self.change(|known| {
+        self.change(|lines| {
             for (peer, addresses) in older {
-                known.entry(peer).or_insert(addresses);
+                if !lines.iter().any(|line| line.is_of(&peer)) {
+                    lines.extend(lines_of(peer, addresses));
+                }
             }
         })
     }
 
-    /// Forgets a peer.
+    /// Forgets where a peer is.
     ///
     /// # Errors
     /// As [`Self::note`].
     pub(crate) fn forget(&self, peer: &NodeId) -> io::Result<()> {
-        self.change(|known| drop(known.remove(peer)))
+        self.change(|lines| lines.retain(|line| !line.is_of(peer)))
     }
 
-    /// The lock is held while the file is written, so that the last change is what stands in it.
-    fn change(&self, change: impl FnOnce(&mut Addresses)) -> io::Result<()> {
+    fn change(&self, change: impl FnOnce(&mut Vec<Line>)) -> io::Result<()> {
         let mut known = self.lock();
         let mut changed = known.clone();
         change(&mut changed);
         if changed != *known {
-            write_whole(&self.path, written(&changed).as_bytes())?;
+            write_whole(&self.path, &written(&changed))?;
             *known = changed;
         }
         Ok(())
     }
 
-    fn lock(&self) -> MutexGuard<'_, Addresses> {
-        self.addresses.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Vec<Line>> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn written(addresses: &Addresses) -> String {
-    let lines = addresses
-        .iter()
-        .flat_map(|(peer, known)| known.iter().map(move |address| format!("{peer}@{address}\n")));
+impl Line {
+    fn is_of(&self, peer: &NodeId) -> bool {
+        matches!(self, Self::Address(of, _) if of == peer)
+    }
+}
+
+fn lines_of(peer: NodeId, addresses: Vec<PeerAddress>) -> impl Iterator<Item = Line> {
+    addresses.into_iter().map(move |address| Line::Address(peer, address))
+}
+
+fn written(lines: &[Line]) -> Vec<u8> {
+    let mut text = Vec::new();
+    for line in lines {
+        match line {
+            Line::Address(peer, address) => text.extend(format!("{peer}@{address}").as_bytes()),
+            Line::Other(bytes) => text.extend(bytes),
+        }
+        text.push(b'\n');
+    }
+    text
+}
+
+/// A line that is no address is told of and kept: who cannot be called can still call us.
+fn parse(text: &[u8]) -> Vec<Line> {
+    let text = text.strip_suffix(b"\n").unwrap_or(text);
+    if text.is_empty() {
+        return Vec::new();
+    }
+    let lines = (1..).zip(text.split(|byte| *byte == b'\n')).map(|(number, bytes)| {
+        let line = bytes.trim_ascii();
+        if line.is_empty() || line.starts_with(b"#") {
+            return Line::Other(bytes.to_vec());
+        }
+        let address = std::str::from_utf8(line).ok().and_then(address);
+        address.unwrap_or_else(|| {
+            let shown = String::from_utf8_lossy(line).escape_debug().to_string();
+            warn!(
+                number,
+                line = shown,
+                "a line of the file of peers is not NODE@HOST:PORT"
+            );
+            Line::Other(bytes.to_vec())
+        })
+    });
     lines.collect()
 }
 
-/// A line that is no address is passed over: who cannot be called can still call us.
-fn parse(text: &str) -> Addresses {
-    let mut addresses = Addresses::new();
-    for (number, line) in (1..).zip(text.lines()) {
-        let line = line.trim();
-        if line.is_empty() || line.starts_with('#') {
-            continue;
-        }
-        let parsed = line.split_once('@').and_then(|(peer, address)| {
-            let peer = NodeId::from(PublicKey::from_str(peer).ok()?);
-            Some((peer, address.parse::<PeerAddress>().ok()?))
-        });
-        if let Some((peer, address)) = parsed {
-            addresses.entry(peer).or_default().push(address);
-        } else {
-            warn!(number, line, "a line of the file of peers is not NODE@HOST:PORT");
-        }
-    }
-    addresses
+fn address(line: &str) -> Option<Line> {
+    let (peer, address) = line.split_once('@')?;
+    let peer = NodeId::from(PublicKey::from_str(peer).ok()?);
+    Some(Line::Address(peer, address.parse().ok()?))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use quittance_signer::LocalSigner;
+    use std::os::unix::fs::PermissionsExt;
 
     fn peer(number: u8) -> NodeId {
         LocalSigner::new([number; 32]).node_id()
@@ -159,11 +207,27 @@ mod tests {
         assert_eq!(again, expected.into());
     }
 
+    /// Symptoms: a byte that is no UTF-8 kept the node from starting, and the next `connect` deleted every line but addresses.
     #[test]
-    fn a_line_that_is_none_is_passed_over() {
-        let known = peer(1);
-        let text = format!("# by hand\n\n  {known}@h:1  \nnobody@h:2\n{known}@\n{known}@h:3");
-        assert_eq!(parse(&text), [(known, addresses(&["h:1", "h:3"]))].into());
+    fn lines_that_are_none_are_passed_over_and_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(FILE);
+        let (known, other, new) = (peer(1), peer(2), peer(3));
+        let text = format!("# by hand\n\n  {known}@h:1  \nnobody@h:2\n{known}@\n{other}@h:4\n# caf");
+        let text = [text.as_bytes(), b"\xe9\n\xff@h:5\n", format!("{known}@h:3").as_bytes()].concat();
+        fs::write(&path, &text).unwrap();
+        let book = AddressBook::open(folder.path()).unwrap();
+        let expected = [(known, addresses(&["h:1", "h:3"])), (other, addresses(&["h:4"]))];
+        assert_eq!(book.all(), expected.into());
+
+        book.note(known, addresses(&["h:9"])).unwrap();
+        book.note(new, addresses(&["h:6"])).unwrap();
+        book.forget(&other).unwrap();
+        let text = format!("# by hand\n\n{known}@h:9\nnobody@h:2\n{known}@\n# caf");
+        let text = [text.as_bytes(), b"\xe9\n\xff@h:5\n", format!("{new}@h:6\n").as_bytes()].concat();
+        assert_eq!(fs::read(&path).unwrap(), text);
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "whom we know is nobody else's business");
     }
 
     #[test]
