@@ -215,13 +215,17 @@ impl Drop for EmbeddedStore {
 }
 
 impl Copier {
-    /// Copies the store as it is at one moment, all that was durable before included, into a folder that has none. The writer goes on
-    /// meanwhile. Returns the last batch of the copy, which is durable then.
+    /// Copies the store as it is at one moment, all that was durable before included, into a folder that has none. The folder is made if need
+    /// be, in one that is there: whoever has removed that one wants no copy any more. The writer goes on meanwhile. Returns the last batch
+    /// of the copy, which is durable then.
     ///
     /// # Errors
     /// [`OpenError::Exists`] when there is a store already; [`OpenError`] when one of the two files cannot be used, or is not whole.
     pub fn copy(&self, to: &Path) -> Result<Lsn, OpenError> {
-        std::fs::create_dir_all(to).map_err(|error| io_error(to, &error))?;
+        match std::fs::create_dir(to) {
+            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(io_error(to, &error)),
+            Ok(()) | Err(_) => {}
+        }
         let path = to.join(FILE_NAME);
         if path.exists() {
             return Err(OpenError::Exists(to.to_owned()));

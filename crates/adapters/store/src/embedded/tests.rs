@@ -161,6 +161,21 @@ fn a_store_that_was_closed_in_good_order_has_an_empty_log() {
     );
 }
 
+/// Symptom: a copy that went on after its backup was given up made the backup's folder anew, and left it there.
+#[test]
+fn a_copy_makes_no_folder_but_its_own() {
+    let (folder, copies) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let store = EmbeddedStore::create(folder.path(), Options::default()).unwrap();
+    let removed = copies.path().join("removed");
+    let refused = store.copier().copy(&removed.join("store"));
+    assert!(
+        matches!(&refused, Err(OpenError::Io { path, .. }) if *path == removed.join("store")),
+        "{refused:?}"
+    );
+    assert!(!removed.exists());
+    store.copier().copy(&copies.path().join("store")).unwrap();
+}
+
 #[test]
 fn a_copy_made_while_batches_are_written_is_the_store_at_one_moment() {
     let (folder, copies) = (TempDir::new().unwrap(), TempDir::new().unwrap());

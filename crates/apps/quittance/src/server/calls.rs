@@ -20,6 +20,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use utoipa::{IntoParams, OpenApi};
 
+use super::life::stopping;
 use super::{Refusal, State, figures, forwarding, probing, streams};
 use crate::backup::Draft;
 
@@ -540,13 +541,15 @@ pub(crate) async fn backup(
         return Err(Problem::new(ErrorCode::BadRequest, "folder must be a whole path, from / on").into());
     }
     let refused = |error: String| Problem::new(ErrorCode::Refused, error);
-    let draft = Draft::begin(&target).map_err(refused)?;
-    let last_batch = node.copy_store(draft.store()).await?;
-    let finished = tokio::task::spawn_blocking(move || draft.finish(&state.folder, last_batch));
-    finished
-        .await
-        .map_err(|_| Problem::new(ErrorCode::Stopping, "the node is stopping"))?
-        .map_err(refused)?;
+    // A task of its own: whoever asked may be gone before it is finished, and then nobody else would be there to finish or remove it.
+    let making = tokio::spawn(async move {
+        let draft = Draft::begin(&target).map_err(refused)?;
+        let last_batch = node.copy_store(draft.store()).await?;
+        let finished = tokio::task::spawn_blocking(move || draft.finish(&state.folder, last_batch));
+        finished.await.map_err(|_| stopping())?.map_err(refused)?;
+        Ok::<_, Refusal>(last_batch)
+    });
+    let last_batch = making.await.map_err(|_| stopping())??;
     Ok(Json(api::BackupMade {
         folder: body.folder,
         last_batch,

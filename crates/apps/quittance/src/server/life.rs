@@ -129,6 +129,7 @@ impl Lifeline {
     }
 }
 
-fn stopping() -> Problem {
+/// Why nothing is done any more.
+pub(super) fn stopping() -> Problem {
     Problem::new(ErrorCode::Stopping, "the node is stopping")
 }

@@ -1,5 +1,7 @@
 //! A disk that is lost, and a backup of an older moment.
 
+use std::io::Write;
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -237,4 +239,31 @@ fn a_restore_beside_an_encrypted_seed_needs_its_passphrase() {
     assert!(!node.folder.join("store").exists());
     said(restore("correct horse"));
     assert!(node.folder.join("store").exists());
+}
+
+/// Symptom: the backup of a caller that went away was removed while the copy was still made, and a part of it stayed behind.
+#[test]
+fn a_backup_is_finished_though_whoever_asked_for_it_is_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut node, _ground) = crate::alone(folder.path());
+    node.start(&[]).unwrap();
+    let token = std::fs::read_to_string(node.folder.join("token-admin")).unwrap();
+    let api = std::fs::read_to_string(node.folder.join("api-address")).unwrap();
+    for number in 0..5 {
+        let backup = folder.path().join(format!("backup-{number}"));
+        let body = serde_json::json!({ "folder": backup }).to_string();
+        let mut stream = TcpStream::connect(api.trim()).unwrap();
+        write!(
+            stream,
+            "POST /v1/backup HTTP/1.1\r\nHost: node\r\nAuthorization: Bearer {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            token.trim(),
+            body.len()
+        )
+        .unwrap();
+        drop(stream);
+        Town::wait_for("the backup is whole", || Ok(backup.join("backup.json").exists())).unwrap();
+    }
+    let names = std::fs::read_dir(folder.path()).unwrap();
+    let left = |name: std::ffi::OsString| name.to_string_lossy().contains("unfinished");
+    assert!(!names.map(|entry| entry.unwrap().file_name()).any(left));
 }
