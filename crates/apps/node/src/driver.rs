@@ -34,6 +34,7 @@ use crate::chain::{ChainNews, ToBroadcast};
 use crate::error::{NodeError, StopReason};
 use crate::events::{Desk, Subscription};
 use crate::peers::{FromPeer, Sorter};
+use crate::policy::PolicyChange;
 use crate::views::{Figures, View};
 use crate::wallet::Wallet;
 
@@ -55,6 +56,8 @@ pub(crate) enum Order {
         temporary_channel_id: ChannelId,
         funding: Result<Box<quittance_channel::opening::FundingTransaction>, NodeError>,
     },
+    /// A channel's policy is to change: merged into what it is when the order's turn has come, so that no change undoes another.
+    SetPolicy(ChannelId, PolicyChange, oneshot::Sender<Response>),
     /// Events up to this one are handled.
     Handled(EventNumber, oneshot::Sender<Result<(), NodeError>>),
     /// Events are wanted.
@@ -76,6 +79,7 @@ impl std::fmt::Debug for Order {
             Self::Command(..) => "a command",
             Self::Open(..) => "an opening",
             Self::Funded { .. } => "a funding",
+            Self::SetPolicy(..) => "a policy",
             Self::Handled(..) => "a confirmation",
             Self::Subscribe { .. } => "a subscription",
             Self::Look(_) => "a question",

@@ -251,9 +251,9 @@ impl Node {
     /// # Errors
     /// [`NodeError::ChannelRefused`] for terms that would lose money; nothing is changed then.
     pub async fn set_policy(&self, channel: ChannelId, change: PolicyChange) -> Result<(), NodeError> {
-        let found = self.look(move |view| view.manager.channel(&channel).map(|channel| channel.state().policy));
-        let policy = found.await?.ok_or(NodeError::UnknownChannel(channel))?;
-        self.done(Command::SetPolicy(channel, change.of(policy))).await
+        let (answer, answered) = oneshot::channel();
+        self.order(Order::SetPolicy(channel, change, answer)).await?;
+        done(answered.await.map_err(|_| NodeError::Stopped)?)
     }
 
     /// The channels.
@@ -471,10 +471,7 @@ impl Node {
             over,
             amount,
         };
-        match self.command(command).await? {
-            Response::Done => Ok(()),
-            other => Err(refused(other)),
-        }
+        self.done(command).await
     }
 
     /// Fails an HTLC that `Event::HtlcIntercepted` asked about.
@@ -482,10 +479,7 @@ impl Node {
     /// # Errors
     /// [`NodeError::NothingIntercepted`] when it does not wait any more.
     pub async fn refuse_intercepted(&self, upstream: ChannelId, htlc: HtlcId) -> Result<(), NodeError> {
-        match self.command(Command::RefuseIntercepted(upstream, htlc)).await? {
-            Response::Done => Ok(()),
-            other => Err(refused(other)),
-        }
+        self.done(Command::RefuseIntercepted(upstream, htlc)).await
     }
 
     /// The events from `from` on, as far as they are kept, or all that are not handled and those to come.
@@ -633,10 +627,7 @@ impl Node {
     }
 
     async fn done(&self, command: Command) -> Result<(), NodeError> {
-        match self.command(command).await? {
-            Response::Done => Ok(()),
-            other => Err(refused(other)),
-        }
+        done(self.command(command).await?)
     }
 
     async fn command(&self, command: Command) -> Result<Response, NodeError> {
@@ -700,6 +691,14 @@ impl std::fmt::Debug for Node {
 
 fn now() -> Duration {
     Duration::from_millis(now_ms())
+}
+
+/// What an answer to a command means that succeeds or does not.
+fn done(response: Response) -> Result<(), NodeError> {
+    match response {
+        Response::Done => Ok(()),
+        other => Err(refused(other)),
+    }
 }
 
 /// What an answer that is no success means.

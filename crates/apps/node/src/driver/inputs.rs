@@ -16,6 +16,7 @@ use crate::chain::ToBroadcast;
 use crate::error::{NodeError, StopReason};
 use crate::events::Desk;
 use crate::peers::FromPeer;
+use crate::policy::PolicyChange;
 use crate::views::View;
 
 impl Driver {
@@ -50,6 +51,7 @@ impl Driver {
                     self.command(command, answer)
                 }
             },
+            Order::SetPolicy(channel, change, answer) => self.set_policy(channel, change, answer),
             Order::Handled(number, answer) => self.handled(number, answer),
             Order::Subscribe { from, answer } => {
                 let desk = self.work.desk.get_or_insert_with(Desk::new);
@@ -91,6 +93,24 @@ impl Driver {
             command: Box::new(command),
             finished: finished.map(Box::new),
         })
+    }
+
+    fn set_policy(
+        &mut self,
+        channel: ChannelId,
+        change: PolicyChange,
+        answer: oneshot::Sender<Response>,
+    ) -> Result<(), StopReason> {
+        if let Some(known) = self.manager.channel(&channel) {
+            let policy = change.of(known.state().policy);
+            return self.command(Command::SetPolicy(channel, policy), answer);
+        }
+        let unknown = move || {
+            // Whoever asked may be gone.
+            let _ = answer.send(Response::UnknownChannel(channel));
+        };
+        self.work.answers.push_back((self.gate.appended(), Box::new(unknown)));
+        Ok(())
     }
 
     const fn next_request(&self) -> RequestId {

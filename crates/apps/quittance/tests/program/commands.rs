@@ -217,3 +217,29 @@ fn the_feerate_of_a_channel_is_set_by_its_opener_and_a_close_by_force_needs_no_p
         "{shown}"
     );
 }
+
+/// Symptom: of two changes at the same time one was lost, since each was merged into what had been before either.
+#[test]
+fn changes_of_a_policy_at_the_same_time_all_count() {
+    let folder = tempfile::tempdir().unwrap();
+    let town = Town::new(program(), folder.path(), None, &[]).unwrap();
+    town.wait_until_usable().unwrap();
+    let channel = town.channels(ALICE).unwrap().channels.remove(0).id;
+    let alice = town.nodes[ALICE].caller().unwrap();
+    let path = format!("/v1/channels/{channel}/policy");
+    for number in 1..=20_u32 {
+        let set = |change: serde_json::Value| post(alice, &path, &change).unwrap();
+        std::thread::scope(|callers| {
+            callers.spawn(|| set(json!({"fee_base_msat": number})));
+            callers.spawn(|| set(json!({"fee_proportional_millionths": 100 + number})));
+            callers.spawn(|| set(json!({"cltv_expiry_delta": 72 + number})));
+        });
+        let channel = town.channels(ALICE).unwrap().channels.remove(0);
+        let set = (
+            channel.fee_base_msat,
+            channel.fee_proportional_millionths,
+            channel.cltv_expiry_delta,
+        );
+        assert_eq!(set, (number.into(), 100 + number, u16::try_from(72 + number).unwrap()));
+    }
+}
