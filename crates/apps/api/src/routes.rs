@@ -42,7 +42,7 @@ pub struct Probe {
     /// The most that it may cost in fees.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fee_limit_msat: Option<u64>,
-    /// The ways to be tried, one for each part; without any, the node looks for some.
+    /// The way to be tried, one at most: a probe goes in one part. Without one it goes over the widest channel with the node.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub routes: Vec<Vec<RouteHop>>,
     /// How long the answer may wait for the end; a minute by default.

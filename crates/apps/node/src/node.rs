@@ -11,9 +11,9 @@ use quittance_channel::opening::{ChannelType, OpeningPolicy};
 use quittance_channel::{CloseRequest, PaymentFailureReason};
 use quittance_invoice::Invoice;
 use quittance_journal::EventNumber;
-use quittance_manager::{Command, NewChannel, NewPayment, Response};
+use quittance_manager::{ChannelManager, Command, NewChannel, NewPayment, Response};
 use quittance_net::{Direction, Network as Peers, PeerAddress};
-use quittance_payments::{Payment, PaymentStatus};
+use quittance_payments::{Payment, PaymentStatus, UnfitRoute};
 use quittance_primitives::{
     ChannelId, Feature, Features, FeeratePerKw, HtlcId, MilliSatoshi, NodeId, PaymentHash, PaymentId, PaymentPreimage,
 };
@@ -348,10 +348,11 @@ impl Node {
     }
 
     /// Tries whether a payment of `amount` msat would reach `payee`, by one that nobody can claim, and waits for its end. It is no
-    /// payment: its id is fresh, and its end is told as a failure.
+    /// payment: its id is fresh, and its end is told as a failure. It goes in one part, by the route that is given or over our widest
+    /// channel with the payee: of several parts the last to fail would decide what is said of all.
     ///
     /// # Errors
-    /// As [`Self::keysend_along`].
+    /// As [`Self::keysend_along`]; [`NodeError::RouteRefused`] also for more than one route.
     pub async fn probe(
         &self,
         payee: NodeId,
@@ -359,9 +360,17 @@ impl Node {
         limits: PayLimits,
         routes: &[Vec<GivenHop>],
     ) -> Result<Probe, NodeError> {
+        let route = match routes {
+            [] => self.look(move |view| widest_way(view, payee)).await?,
+            [one] => Some(one.clone()),
+            more => {
+                let (got, limit) = (more.len(), 1);
+                return Err(NodeError::RouteRefused(UnfitRoute::TooManyParts { got, limit }));
+            }
+        };
         let id = PaymentId(entropy()?);
         let payment = invoices::probe(id, payee, amount, limits, now(), entropy()?);
-        self.pay_along(payment, routes).await?;
+        self.pay_along(payment, route.as_slice()).await?;
         let end = self.outcome(id).await?;
         Ok(Probe {
             id,
@@ -687,6 +696,19 @@ impl std::fmt::Debug for Node {
             .field("network", &self.0.network)
             .finish_non_exhaustive()
     }
+}
+
+/// The channel with `payee` that can send the most now, as a route.
+fn widest_way(view: &View<'_>, payee: NodeId) -> Option<Vec<GivenHop>> {
+    let channels = view.manager.channels();
+    let usable = channels.filter(|channel| channel.state().facts.peer == payee && !channel.sendable().is_zero());
+    let widest = usable.max_by_key(|channel| channel.sendable())?;
+    Some(vec![GivenHop {
+        node: payee,
+        short_channel_id: ChannelManager::name_of(widest),
+        amount: None,
+        expiry: None,
+    }])
 }
 
 fn now() -> Duration {

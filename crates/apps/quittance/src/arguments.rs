@@ -221,7 +221,7 @@ Exit status: 0 after `quittance stop` or a signal; 1 when it cannot start; 3 whe
         /// The most that it may cost in fees, in msat
         #[arg(long)]
         fee_limit_msat: Option<u64>,
-        /// The way to be tried: a file, or JSON itself, with the hops of one route; again for each further part
+        /// The way to be tried: a file, or JSON itself, with the hops of a route; one at most: a probe goes in one part
         #[arg(long = "route", value_name = "FILE|JSON")]
         routes: Vec<String>,
         /// How many seconds to wait for the end

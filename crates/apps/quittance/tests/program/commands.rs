@@ -218,6 +218,49 @@ fn the_feerate_of_a_channel_is_set_by_its_opener_and_a_close_by_force_needs_no_p
     );
 }
 
+/// Symptom: of a probe in several parts the last to fail decided what was said of all.
+#[test]
+fn a_probe_goes_in_one_part() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut town = Town::new(program(), folder.path(), None, &[]).unwrap();
+    town.wait_until_usable().unwrap();
+    let bob = town.nodes[BOB].caller().unwrap().get::<Info>("/v1/info").unwrap().id;
+    let open = json!({"peer": bob, "capacity_sat": 5_000_000});
+    post(town.nodes[ALICE].caller().unwrap(), "/v1/channels", &open).unwrap();
+    Town::wait_for("the funding is in the mempool", || Ok(town.ground.waiting() > 0)).unwrap();
+    town.mine(8).unwrap();
+    let channels = |town: &Town| town.channels(ALICE).unwrap().channels;
+    Town::wait_for("both channels can be used", || {
+        Ok(channels(&town).iter().filter(|channel| channel.state == "open").count() == 2)
+    })
+    .unwrap();
+    town.wait_for_height().unwrap();
+    let alice = town.nodes[ALICE].caller().unwrap();
+    let probe = |amount_msat: u64, routes: serde_json::Value| {
+        post(
+            alice,
+            "/v1/probe",
+            &json!({"node": bob, "amount_msat": amount_msat, "routes": routes}),
+        )
+    };
+    assert_eq!(probe(8_000_000_000, json!([])).unwrap()["reached"], true);
+    // Both channels could carry it together.
+    let (status, code, message) = refused(probe(12_000_000_000, json!([])));
+    assert_eq!((status, code.as_str()), (409, "refused"), "{message}");
+    assert!(message.contains("is to carry"), "{message}");
+
+    let names = channels(&town)
+        .into_iter()
+        .map(|channel| channel.short_channel_id.unwrap());
+    let routes: Vec<_> = names
+        .map(|name| json!([{"node": bob, "short_channel_id": name, "amount_msat": 1_000_000}]))
+        .collect();
+    let (status, code, message) = refused(probe(2_000_000, json!(routes)));
+    assert_eq!((status, code.as_str()), (409, "refused"), "{message}");
+    assert!(message.contains("2 routes, more than 1 parts"), "{message}");
+    assert_eq!(probe(1_000_000, json!([routes[0]])).unwrap()["reached"], true);
+}
+
 /// Symptom: of two changes at the same time one was lost, since each was merged into what had been before either.
 #[test]
 fn changes_of_a_policy_at_the_same_time_all_count() {
