@@ -7,7 +7,7 @@
 use crate::bitcoind;
 use std::process::Command;
 
-use crate::repository::{Verdict, built, cargo, finish};
+use crate::repository::{Verdict, build_with_mutants, built, finish};
 
 /// Options of `cargo xtask e2e`.
 #[derive(clap::Args)]
@@ -39,13 +39,7 @@ impl Options {
 }
 
 pub(crate) fn run(options: &Options) -> Verdict {
-    // Both at once: built one after the other, the known bugs would be compiled in and out again.
-    let packages = ["--package", "quittance", "--package", "quittance-e2e"];
-    finish(
-        cargo(&["build", "--quiet"])
-            .args(packages)
-            .args(["--features", "quittance/mutants"]),
-    )?;
+    build_with_mutants("quittance-e2e")?;
     let mut command = Command::new(built("quittance-e2e"));
     command.arg("--program").arg(built("quittance"));
     command.args(["--kills", &options.kills.to_string()]);

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use crate::repository::{
-    Verdict, built, cache, cargo, cargo_apart, finish, locked_version, machine, rewrite_table, root,
+    Verdict, build_with_mutants, built, cache, cargo_apart, finish, locked_version, machine, rewrite_table, root,
 };
 use crate::{bitcoind, repository};
 
@@ -45,10 +45,7 @@ impl Options {
 }
 
 pub(crate) fn run(options: &Options) -> Verdict {
-    // With the end-to-end tests' known bugs, which stay switched off: built without, all would be compiled again.
-    let packages = ["--package", "quittance", "--package", "quittance-interop"];
-    let features = ["--features", "quittance/mutants"];
-    finish(cargo(&["build", "--quiet"]).args(packages).args(features))?;
+    build_with_mutants("quittance-interop")?;
     finish(&mut cargo_apart(FOLDER, &["build", "--quiet", "--locked"]))?;
 
     let size = match (options.smoke, options.soak) {

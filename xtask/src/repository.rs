@@ -37,6 +37,14 @@ pub(crate) fn built(name: &str) -> PathBuf {
     target.join("debug").join(name)
 }
 
+/// Builds our program with its known bugs, which stay switched off, and what runs it. Both at once, and everybody the same: built one after the
+/// other, or once without, the known bugs would be compiled in and out again.
+pub(crate) fn build_with_mutants(runner: &str) -> Verdict {
+    let packages = ["--package", "quittance", "--package", runner];
+    let features = ["--features", "quittance/mutants"];
+    finish(cargo(&["build", "--quiet"]).args(packages).args(features))
+}
+
 /// Cargo, in a workspace of its own below `testing/`. Its build lives in the cache folder: it is long, and its flags are others.
 pub(crate) fn cargo_apart(folder: &str, arguments: &[&str]) -> Command {
     let mut command = cargo(arguments);

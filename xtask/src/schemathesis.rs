@@ -7,7 +7,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use crate::repository::{Verdict, built, cache, cargo, finish};
+use crate::repository::{Verdict, build_with_mutants, built, cache, finish};
 
 /// Options of `cargo xtask schemathesis`.
 #[derive(clap::Args)]
@@ -32,12 +32,7 @@ impl Options {
 
 pub(crate) fn run(options: &Options) -> Verdict {
     let tool = schemathesis()?;
-    let packages = ["--package", "quittance", "--package", "quittance-e2e"];
-    finish(
-        cargo(&["build", "--quiet"])
-            .args(packages)
-            .args(["--features", "quittance/mutants"]),
-    )?;
+    build_with_mutants("quittance-e2e")?;
     let mut command = Command::new(built("quittance-e2e"));
     command.arg("--program").arg(built("quittance"));
     command.arg("--schemathesis").arg(tool);
