@@ -1,12 +1,12 @@
 //! Some of our nodes, some of LDK's, and the chain between them.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use quittance_api::{
     ChannelList, ChannelOpened, ConnectPeer, Done, EventKind, Hex, Info, NewAddress, OpenChannel, PeerList,
 };
-use quittance_town::{Caller, Ground, Ledger, Outcome, Process};
+use quittance_town::{Caller, Ground, Ledger, Outcome, Process, Town};
 
 use crate::fees::Fees;
 use crate::peer::{ChannelKind, Ldk};
@@ -358,13 +358,6 @@ impl Ours {
 }
 
 /// Waits until `is_so`.
-pub(crate) fn wait_for(what: &str, mut is_so: impl FnMut() -> Outcome<bool>) -> Outcome<()> {
-    let began = Instant::now();
-    while !is_so()? {
-        if began.elapsed() > PATIENCE {
-            return Err(format!("after {} s it is still not so that {what}", PATIENCE.as_secs()).into());
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    Ok(())
+pub(crate) fn wait_for(what: &str, is_so: impl FnMut() -> Outcome<bool>) -> Outcome<()> {
+    Town::wait_as_long_as(PATIENCE, what, is_so)
 }

@@ -116,12 +116,23 @@ impl Town {
         Ok(())
     }
 
+    /// Waits until `is_so`, as long as anything may take.
+    ///
+    /// # Errors
+    /// When it does not come to that.
+    pub fn wait_for(what: &str, is_so: impl FnMut() -> Outcome<bool>) -> Outcome<()> {
+        Self::wait_as_long_as(PATIENCE, what, is_so)
+    }
+
     /// Waits until `is_so`.
-    pub fn wait_for(what: &str, mut is_so: impl FnMut() -> Outcome<bool>) -> Outcome<()> {
+    ///
+    /// # Errors
+    /// When it does not come to that in time.
+    pub fn wait_as_long_as(patience: Duration, what: &str, mut is_so: impl FnMut() -> Outcome<bool>) -> Outcome<()> {
         let began = Instant::now();
         while !is_so()? {
-            if began.elapsed() > PATIENCE {
-                return Err(format!("after {} s it is still not so that {what}", PATIENCE.as_secs()).into());
+            if began.elapsed() > patience {
+                return Err(format!("after {} s it is still not so that {what}", patience.as_secs()).into());
             }
             std::thread::sleep(Duration::from_millis(20));
         }
