@@ -68,7 +68,7 @@ impl Rpc {
             .send()
             .map_err(|error| RpcFailure::NoAnswer(self.no_answer(method, &error)))?;
         if matches!(response.status_code, 401 | 403) {
-            let url = self.config.url.clone();
+            let url = shown(&self.config.url);
             return Err(RpcFailure::NoAnswer(ChainError::Unauthorised { url }));
         }
         let garbage = |what: String| RpcFailure::NoAnswer(ChainError::Garbage { method, what });
@@ -112,11 +112,11 @@ impl Rpc {
     fn no_answer(&self, method: &'static str, error: &bitreq::Error) -> ChainError {
         match error {
             bitreq::Error::IoError(_) | bitreq::Error::AddressNotFound => ChainError::Unreachable {
-                url: self.config.url.clone(),
+                url: shown(&self.config.url),
                 reason: error.to_string(),
             },
             bitreq::Error::InvalidUrl(_) => ChainError::Unreachable {
-                url: self.config.url.clone(),
+                url: shown(&self.config.url),
                 reason: format!("{error}: no http://host:port"),
             },
             _ => ChainError::Garbage {
@@ -125,6 +125,15 @@ impl Rpc {
             },
         }
     }
+}
+
+/// A URL as it may be told: without a user and a password that somebody has written into it.
+fn shown(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").map_or(("", url), |(scheme, rest)| (scheme, rest));
+    let authority = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let host = rest[..authority].rfind('@').map_or(0, |at| at + 1);
+    let separator = if scheme.is_empty() { "" } else { "://" };
+    format!("{scheme}{separator}{}", &rest[host..])
 }
 
 fn answered(error: &Value) -> Option<RpcFailure> {
@@ -142,6 +151,23 @@ impl RpcFailure {
             } => ChainError::Starting(message),
             Self::Answered { code, message } => ChainError::Refused { method, code, message },
             Self::NoAnswer(error) => error,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_in_a_url_is_not_told() {
+        for (url, told) in [
+            ("http://user:pass@host:8332", "http://host:8332"),
+            ("http://user:p@ss@host:8332/wallet/a@b", "http://host:8332/wallet/a@b"),
+            ("user:pass@host:8332", "host:8332"),
+            ("http://127.0.0.1:8332/?x=a@b", "http://127.0.0.1:8332/?x=a@b"),
+        ] {
+            assert_eq!(shown(url), told);
         }
     }
 }

@@ -88,6 +88,17 @@ impl State {
         }
     }
 
+    /// The node, once it runs, for callers who have shown no token: where bitcoind and its files are is not their business.
+    pub(crate) fn node_for_anyone(&self) -> Result<Node, Problem> {
+        self.node().map_err(|problem| match problem.code {
+            ErrorCode::ChainUnavailable => {
+                Problem::new(problem.code, "the node waits for bitcoind before it does anything")
+                    .next("any call with a token says why")
+            }
+            _ => problem,
+        })
+    }
+
     /// Opens the seed.
     pub(crate) async fn unlock(&self, passphrase: String) -> Result<(), Problem> {
         let (answer, answered) = oneshot::channel();

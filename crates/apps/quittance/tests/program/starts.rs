@@ -12,15 +12,17 @@ use serde_json::json;
 
 use crate::{alone, complained, get, post, program, refused, said};
 
-/// Whether a process answers that this keeps it from its work.
+/// Waits until a process answers that this keeps it from its work; what it says to those who have a token.
 fn waits_for(node: &mut Process, code: &str) -> String {
-    let asked = node.answer(|caller| match get(caller, "/health") {
-        Err(quittance_town::CallFailed::Refused(..)) => {
-            let (status, found, message) = refused(get(caller, "/health"));
-            (found == code && status == 503).then_some(message)
+    let asked = node.answer(|caller| match get(caller, "/v1/info") {
+        Err(quittance_town::CallFailed::Refused(status, problem)) => {
+            let (told, found, message) = refused(Err(quittance_town::CallFailed::Refused(status, problem)));
+            (found == code && told == 503).then_some(message)
         }
         Ok(_) | Err(_) => None,
     });
+    let (_, found, _) = refused(get(node.caller().unwrap(), "/health"));
+    assert_eq!(found, code);
     asked.unwrap()
 }
 
@@ -167,6 +169,9 @@ fn a_node_waits_for_its_bitcoind_says_so_and_goes_on_by_itself() {
     node.spawn(&[]).unwrap();
     let why = waits_for(&mut node, "chain_unavailable");
     assert!(why.contains(&bitcoind.address.to_string()), "{why}");
+    // Who has no token is not told where bitcoind is.
+    let (_, _, told) = refused(get(node.caller().unwrap(), "/health"));
+    assert_eq!(told, "the node waits for bitcoind before it does anything");
     let complaint = complained(node.command(&["info"]).unwrap());
     assert!(
         complaint.contains("waits for bitcoind") && complaint.contains("next: start bitcoind"),
