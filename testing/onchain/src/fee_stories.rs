@@ -111,19 +111,21 @@ pub fn a_penalty_comes_apart(chain: Box<dyn Chain>, format: CommitmentFormat) {
     assert!(world.gross(Who::Alice) >= penalties, "{format:?}");
 }
 
-/// Second stages that were put together come apart when time runs out: the first one pays for taking the place of them all, or all are
-/// raised together where none of them could. Each is in a block before its HTLC expires.
-pub fn second_stages_come_apart(chain: Box<dyn Chain>, format: CommitmentFormat) {
+/// The wallet has one coin for the commitment's child and one for all HTLCs that are claimed on it. Blocks are full, and the estimates know
+/// nothing of it: each HTLC is in a block before it expires all the same, since until then nobody else can take it, and they stay together.
+pub fn one_coin_claims_many_htlcs(chain: Box<dyn Chain>, format: CommitmentFormat) {
     let mut world = World::over(chain, &setup().with_format(format));
-    let expiry = world.chain.tip().height.0 + 40;
-    let htlcs = [30_000, 40_000, 50_000, 90_000];
-    for (preimage, sat) in (1..).zip(htlcs) {
-        world.offer(Who::Bob, MilliSatoshi(sat * 1_000), preimage, 40);
+    world.wallets[0].keep(2);
+    // So late is a channel closed whose peer does not answer.
+    let expiry = world.chain.tip().height.0 + 18;
+    let amounts = (1..=20_u64).map(|number| 20_000 + 1_000 * number);
+    for (preimage, sat) in (1..).zip(amounts) {
+        world.offer(Who::Bob, MilliSatoshi(sat * 1_000), preimage, 18);
+        world.pair.settle();
     }
-    world.pair.settle();
     world.force_close(Who::Alice);
     world.run(2);
-    for (id, preimage) in (0..4).zip(1..) {
+    for (id, preimage) in (0..20).zip(1..) {
         world.learn(Who::Alice, HtlcId(id), preimage_of(preimage));
     }
     let full = MineOptions::at_least(1, FeeRate::from_sat_per_vb(20).expect("small"));
@@ -133,13 +135,43 @@ pub fn second_stages_come_apart(chain: Box<dyn Chain>, format: CommitmentFormat)
     }
     world.act();
     assert_eq!(world.refused, [], "{format:?}");
-    for (id, preimage) in (0..4).zip(1..) {
+    for (id, preimage) in (0..20).zip(1..) {
         let (outcome, _) = world.outcome(Who::Bob, HtlcId(id));
         assert_eq!(
             outcome,
             Some(Outcome::Fulfilled(preimage_of(preimage))),
             "{format:?}: {id}"
         );
+    }
+}
+
+/// HTLCs of ours that expired come apart when time runs out, since the peer may take each at any moment: the first one pays for taking the
+/// place of them all.
+pub fn second_stages_come_apart(chain: Box<dyn Chain>, format: CommitmentFormat) {
+    let mut world = World::over(chain, &setup().with_format(format));
+    let expiry = world.chain.tip().height.0 + 10;
+    for (preimage, sat) in (1..).zip([30_000, 40_000, 50_000, 90_000]) {
+        world.offer(Who::Alice, MilliSatoshi(sat * 1_000), preimage, 10);
+    }
+    world.pair.settle();
+    world.force_close(Who::Alice);
+    world.run(2);
+    let full = MineOptions::at_least(1, FeeRate::from_sat_per_vb(20).expect("small"));
+    // Who waits for them wants them back 36 blocks later.
+    while world.chain.tip().height.0 < expiry + 36 {
+        world.act();
+        world.chain.mine(&full).expect("the mempool is valid");
+    }
+    let calm = MineOptions::blocks(1);
+    for _ in 0..6 {
+        world.act();
+        world.chain.mine(&calm).expect("the mempool is valid");
+    }
+    world.act();
+    assert_eq!(world.refused, [], "{format:?}");
+    for id in 0..4 {
+        let expected = (Some(Outcome::FailedOnChain), true);
+        assert_eq!(world.outcome(Who::Alice, HtlcId(id)), expected, "{format:?}: {id}");
     }
 }
 

@@ -57,6 +57,11 @@ impl Wallet {
         self.lent.retain(|_, lent| lent != coin);
     }
 
+    /// Gives away all coins that are not promised to any request, but for `coins` of them.
+    pub fn keep(&mut self, coins: usize) {
+        self.free.truncate(coins);
+    }
+
     /// How many coins are not promised to any request.
     pub fn coins_left(&self) -> usize {
         self.free.len()

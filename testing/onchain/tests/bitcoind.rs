@@ -109,3 +109,11 @@ fn second_stages_come_apart() {
         fee_stories::second_stages_come_apart(chain, format);
     }
 }
+
+#[test]
+fn one_coin_claims_many_htlcs() {
+    for format in [CommitmentFormat::Anchors, CommitmentFormat::ZeroFee] {
+        let Some(chain) = chain() else { return };
+        fee_stories::one_coin_claims_many_htlcs(chain, format);
+    }
+}

@@ -2,7 +2,7 @@
 //!
 //! Claims that nobody contests are swept together. Of those that have a deadline, only the ones that stand and fall in the same
 //! way go together, and none once the deadline is near: then one contested input cannot hold up the rest (BOLT 5, revoked
-//! transaction close). A transaction that was broadcast keeps its inputs for as long as they are unspent, so that raising it
+//! transaction close); but for those that nobody else can take before it, and that need coins. A transaction that was broadcast keeps its inputs for as long as they are unspent, so that raising it
 //! replaces it and nothing else.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -130,10 +130,19 @@ pub(crate) fn groups(
 
 /// Whether claims that were put together may stay so.
 fn is_together(claims: &[Claim], tip: BlockHeight) -> bool {
-    claims.len() == 1
-        || !claims
-            .iter()
-            .any(|claim| is_contested(claim) && is_urgent(claim.deadline, tip))
+    claims.len() == 1 || !claims.iter().any(|claim| stands_alone(claim, tip))
+}
+
+/// Whether a claim goes into a transaction of its own: somebody else can take its output, and its deadline is near.
+fn stands_alone(claim: &Claim, tip: BlockHeight) -> bool {
+    is_contested(claim) && is_urgent(claim.deadline, tip) && !is_only_ours_yet(claim, tip)
+}
+
+/// Whether an output is nobody else's before the deadline, and its claim needs a coin: an HTLC of the peer's on our own commitment, whose
+/// preimage we know. Each alone would need a coin of its own, which wallets do not have; together one coin is enough.
+fn is_only_ours_yet(claim: &Claim, tip: BlockHeight) -> bool {
+    let is_by_preimage = matches!(claim.reason, ClaimReason::Preimage(_));
+    is_by_preimage && claim.input.second_stage.is_some() && claim.deadline.is_some_and(|deadline| tip < deadline)
 }
 
 /// Whether the most valuable of the claims can pay, alone and within its budget, for taking the place of them all. Otherwise they are raised
@@ -188,7 +197,7 @@ impl Kind {
         if second_stage.is_some_and(|terms| terms.sighash_type == EcdsaSighashType::All) {
             return Self::Whole(outpoint);
         }
-        if is_contested(claim) && is_urgent(claim.deadline, tip) {
+        if stands_alone(claim, tip) {
             return Self::Urgent(outpoint);
         }
         if second_stage.is_some() {
