@@ -1,13 +1,14 @@
 //! A random history of a channel from one seed: both ends act, messages are delivered, links are cut, processes die.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 
-use quittance_channel::{HtlcState, Outcome, Phase, Removal, Side};
+use quittance_channel::{Consequence, HtlcState, OfferedHtlc, Outcome, Phase, Removal, Side, Step};
 use quittance_primitives::{Feature, FeeratePerKw, HtlcId, PaymentPreimage};
 use quittance_transactions::CommitmentFormat;
 
 use super::curve::Curve;
-use super::{Kept, Pair, Setup, Who, facts};
+use super::{End, Kept, Pair, Setup, Who, facts};
 
 /// Numbers from a seed (SplitMix64).
 pub struct Seeded(pub u64);
@@ -121,6 +122,7 @@ impl History {
                 5 if self.random.chance(10) => {
                     let _ = self.pair.end(who).quiesce();
                 }
+                5 | 6 if self.random.chance(20) => self.acknowledge(who),
                 _ => {
                     self.pair.deliver(who);
                 }
@@ -176,6 +178,24 @@ impl History {
             .end(who)
             .remove(id, removal)
             .expect("an HTLC that both sides hold can be removed");
+    }
+
+    /// Whoever waits for the outcome of one of these HTLCs has it, or will not wait for it.
+    fn acknowledge(&mut self, who: Who) {
+        let state = self.pair.end(who).channel.state();
+        let waiting = state.unreleased_htlcs().filter(|htlc| !htlc.acknowledged);
+        let waiting: Vec<HtlcId> = waiting.map(|htlc| htlc.terms.id).collect();
+        if let Some(id) = pick_from(&waiting, self.random.next()) {
+            let is_gone = state.gone.contains_key(&id);
+            let decision = self.pair.end(who).channel.decide_acknowledged(id);
+            let is_release = |step: &Step| matches!(step, Step::OutcomeReleased(_));
+            assert_eq!(
+                decision.steps.iter().any(is_release),
+                is_gone,
+                "rule 4: gone, and handled"
+            );
+            self.pair.end(who).take_in(decision);
+        }
     }
 
     fn preimage_of(&self, hash: quittance_primitives::PaymentHash) -> PaymentPreimage {
@@ -236,14 +256,19 @@ impl History {
                 "nothing is left on its way: {commitments:?}"
             );
         }
-        let paid = |end: &super::End| -> u64 {
-            let fulfilled = end
-                .channel
-                .state()
-                .gone
+        let paid = |end: &End| -> u64 {
+            let gone = &end.channel.state().gone;
+            assert!(
+                !gone.values().any(OfferedHtlc::is_releasable),
+                "{}: what is over for everybody is released: {gone:?}",
+                end.name
+            );
+            let fulfilled = gone
                 .values()
                 .filter(|htlc| matches!(htlc.outcome, Some(Outcome::Fulfilled(_))));
-            fulfilled.map(|htlc| htlc.terms.amount.0).sum()
+            let released = released(end).into_iter().filter(|(id, _)| !gone.contains_key(id));
+            let kept: u64 = fulfilled.map(|htlc| htlc.terms.amount.0).sum();
+            kept + released.map(|(_, paid)| paid).sum::<u64>()
         };
         let (by_alice, by_bob) = (paid(&self.pair.alice), paid(&self.pair.bob));
         let balances = (6_000_000_000 - by_alice + by_bob, 4_000_000_000 + by_alice - by_bob);
@@ -324,6 +349,24 @@ impl History {
             .values()
             .any(|htlc| htlc.state == HtlcState::RcvdAddAckRevocation)
     }
+}
+
+/// What each HTLC paid whose outcome was released, also in steps that a crash lost: those come again, and are the same.
+fn released(end: &End) -> BTreeMap<HtlcId, u64> {
+    let mut paid = BTreeMap::new();
+    for consequence in &end.consequences {
+        if let Consequence::OutcomeReleased(cold) = consequence {
+            let amount = cold.preimage.map_or(0, |_| cold.amount.0);
+            let before = paid.insert(cold.id, amount);
+            assert!(
+                before.is_none_or(|before| before == amount),
+                "{}: {}",
+                end.name,
+                cold.id
+            );
+        }
+    }
+    paid
 }
 
 impl Pair {
