@@ -191,6 +191,18 @@ stories! {
         assert_eq!((budget, feerate), (sat(100), FeeratePerKw::FLOOR));
     }
 
+    /// Symptom: a claim whose feerate had been raised beyond the wallet's coins was not broadcast any more. Cause: only the budget was looked
+    /// for a feerate that it allows.
+    fn what_the_coins_can_pay_is_paid_where_the_feerate_asks_for_more(world) {
+        let mut owner = owner_of(world, &[20_000]);
+        let commitment = commitment(world);
+        owner.follow();
+        let asked = FeeRequest { budget: sat(500_000), ..request(&commitment, u32::MAX) };
+        let funded = owner.wallet.fund_fees(&asked).unwrap();
+        assert!((sat(19_000)..sat(20_000)).contains(&funded.fee), "{}", funded.fee);
+        submit(world, &commitment, &child(&owner, &funded));
+    }
+
     fn coins_that_wait_for_a_block_are_not_given(world) {
         let mut owner = owner_of(world, &[100_000]);
         let commitment = commitment(world);

@@ -27,7 +27,8 @@ pub struct FundedClaim {
 }
 
 impl Wallet {
-    /// Gives coins to a request, within its budget: where the feerate would cost more, the highest one that does not.
+    /// Gives coins to a request, within its budget: where the feerate would cost more than that, or than there is, the highest one that
+    /// does not.
     ///
     /// # Errors
     /// When too little confirmed money is free, or even the least fee is above the budget. The request comes again with the next block.
@@ -134,9 +135,11 @@ impl Wallet {
         held: Vec<Coin>,
         change: &ScriptBuf,
     ) -> Result<FundedClaim, WalletError> {
-        let funded = self.add_coins(request, held.clone(), change)?;
-        if funded.fee <= request.budget {
-            return Ok(funded);
+        // Too dear for the budget, or for the coins that there are: less is better than nothing.
+        match self.add_coins(request, held.clone(), change) {
+            Ok(funded) if funded.fee <= request.budget => return Ok(funded),
+            Ok(_) | Err(WalletError::InsufficientFunds { .. }) => {}
+            Err(error) => return Err(error),
         }
         // The fee grows with the feerate: the highest that fits is found by halving.
         let (mut low, mut high) = (FeeratePerKw::FLOOR.0, request.feerate.0);
@@ -152,7 +155,7 @@ impl Wallet {
             let (fee, budget, feerate) = (best.fee, request.budget, FeeratePerKw::FLOOR);
             return Err(WalletError::OverBudget { fee, budget, feerate });
         }
-        while high - low > 1 {
+        while high.saturating_sub(low) > 1 {
             let middle = low + (high - low) / 2;
             match at(middle) {
                 Ok(funded) if funded.fee <= request.budget => (low, best) = (middle, funded),

@@ -195,7 +195,9 @@ fn group_broadcast(
                 weight(&group.claims),
             )
         });
-        let feerate = feerate.max(replaced);
+        // What the budget does not allow need not be asked for.
+        let most = feerate_for(budget(at_stake), weight(&group.claims));
+        let feerate = feerate.max(replaced).min(most.max(FeeratePerKw::FLOOR));
         let fee = feerate.fee_ceil(weight_max).min(budget(at_stake));
         note(attempts, group.attempt, inputs(&group.claims), feerate, fee, tip);
         return Some(Broadcast::WithCoins(FeeRequest {
