@@ -4,7 +4,7 @@ use std::{error::Error, sync::Arc, time::Duration};
 
 use bitcoin::{Amount, Network::Regtest};
 use quittance_chain::{Bitcoind, BitcoindConfig, ChainSource};
-use quittance_node::{InvoiceRequest, NodeBuilder, OpenRequest, PayLimits, PaymentStatus, StoredWallet};
+use quittance_node::{InvoiceRequest, Node, NodeBuilder, OpenRequest, PayLimits, PaymentStatus, StoredWallet};
 use quittance_primitives::{MilliSatoshi, PaymentId};
 use quittance_wallet::StoredSeed;
 
@@ -33,6 +33,8 @@ pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
     alice.open_channel(channel).await?;
     while alice.channels().await?.iter().all(|channel| channel.sendable.is_zero()) {
         chain.mine(1)?;
+        // Neither may be behind the other: what a payer sends would expire too soon for the payee.
+        nodes.iter().for_each(Node::look_at_chain);
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     let invoice = bob
