@@ -1,8 +1,6 @@
 //! What somebody needs who brings a node back from a copy of an older moment.
 
-use std::collections::BTreeSet;
-
-use quittance_journal::{Batch, Key, KeyRange, Space, Store};
+use quittance_journal::{Batch, Store};
 use quittance_manager::RestoreError;
 use quittance_primitives::NodeId;
 use quittance_signer::LocalSigner;
@@ -14,15 +12,7 @@ use quittance_signer::LocalSigner;
 /// [`RestoreError`] when the store cannot be read.
 pub fn declare_restored(store: &dyn Store) -> Result<(Batch, usize), RestoreError> {
     let batch = quittance_manager::declare_restored(store)?;
-    let mut channels = BTreeSet::new();
-    for space in [Space::Checkpoints, Space::Updates] {
-        for (key, _) in store.read(&KeyRange::space(space))? {
-            if let Key::Checkpoint(channel) | Key::Update(channel, _) = key {
-                channels.insert(channel);
-            }
-        }
-    }
-    Ok((batch, channels.len()))
+    Ok((batch, quittance_manager::channels_of(store)?.len()))
 }
 
 /// The id of the node whose seed this is.

@@ -22,6 +22,17 @@ const DECLARED_VERSION: u16 = 1;
 /// # Errors
 /// [`RestoreError`] when the store cannot be read.
 pub fn declare_restored(store: &dyn Store) -> Result<Batch, RestoreError> {
+    let mut batch = Batch::new();
+    let body = channels_of(store)?.into_iter().collect::<Vec<_>>().to_bytes();
+    batch.put(Key::Header(HeaderRow::AwaitingPeers), DECLARED_VERSION, &body);
+    Ok(batch)
+}
+
+/// The channels that a store has.
+///
+/// # Errors
+/// [`RestoreError`] when the store cannot be read.
+pub fn channels_of(store: &dyn Store) -> Result<BTreeSet<ChannelId>, RestoreError> {
     let mut channels = BTreeSet::new();
     for space in [Space::Checkpoints, Space::Updates] {
         for (key, _) in store.read(&KeyRange::space(space))? {
@@ -30,10 +41,7 @@ pub fn declare_restored(store: &dyn Store) -> Result<Batch, RestoreError> {
             }
         }
     }
-    let mut batch = Batch::new();
-    let body = channels.into_iter().collect::<Vec<_>>().to_bytes();
-    batch.put(Key::Header(HeaderRow::AwaitingPeers), DECLARED_VERSION, &body);
-    Ok(batch)
+    Ok(channels)
 }
 
 /// The channels that wait for their peers.

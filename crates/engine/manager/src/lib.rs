@@ -31,7 +31,7 @@ pub use api::{
     Purpose, RequestId, Response,
 };
 pub use chain::load;
-pub use declared::declare_restored;
+pub use declared::{channels_of, declare_restored};
 pub use gossip::Face;
 pub use manager::{ChannelManager, ForwardConfig, ManagerConfig, PAYMENT_VERSION, Signing};
 pub use restore::{RestoreError, Restored};
