@@ -1,7 +1,7 @@
 //! Invoices and payments, in and out.
 
 use quittance_channel::PaymentFailureReason;
-use quittance_node::PaymentStatus;
+use quittance_node::{PaymentStatus, PaymentTimes};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -153,6 +153,12 @@ pub struct Payment {
     pub reason: Option<String>,
     /// The event that tells of its end.
     pub event: Option<u64>,
+    /// When it began, in seconds since 1970 by the node's clock; nothing where that is not known: of payments that older versions made.
+    #[serde(default)]
+    pub began_at_s: Option<u64>,
+    /// When it ended, likewise; nothing also where the end was found at a start of the node.
+    #[serde(default)]
+    pub ended_at_s: Option<u64>,
 }
 
 /// Where a payment stands.
@@ -248,8 +254,8 @@ pub const fn reason(reason: PaymentFailureReason) -> &'static str {
     }
 }
 
-impl From<quittance_node::Payment> for Payment {
-    fn from(payment: quittance_node::Payment) -> Self {
+impl From<(quittance_node::Payment, PaymentTimes)> for Payment {
+    fn from((payment, times): (quittance_node::Payment, PaymentTimes)) -> Self {
         let (state, preimage, fee, why) = match payment.status {
             PaymentStatus::Pending => (PaymentState::Pending, None, None, None),
             PaymentStatus::Abandoned => (PaymentState::Abandoned, None, None, None),
@@ -267,6 +273,8 @@ impl From<quittance_node::Payment> for Payment {
             fee_msat: fee.map(|fee| fee.0),
             reason: why.map(|why| reason(why).to_owned()),
             event: payment.status.event().map(|event| event.0),
+            began_at_s: times.began_ms.map(|ms| ms / 1_000),
+            ended_at_s: times.ended_ms.map(|ms| ms / 1_000),
         }
     }
 }

@@ -23,7 +23,7 @@ use quittance_manager::{ChannelManager, Command, Context, Effect, Input, NewChan
 use quittance_monitor::FeeEstimates;
 use quittance_net::{Network, Outbox};
 use quittance_payments::DirectRouter;
-use quittance_primitives::{ChannelId, NodeId};
+use quittance_primitives::{ChannelId, NodeId, PaymentId};
 use quittance_signer::LocalSigner;
 use quittance_store::embedded::EmbeddedStore;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -33,6 +33,7 @@ use crate::builder::EventHandling;
 use crate::chain::{ChainNews, ToBroadcast};
 use crate::error::{NodeError, StopReason};
 use crate::events::{Desk, Subscription};
+use crate::payment_times;
 use crate::peers::{FromPeer, Sorter};
 use crate::policy::PolicyChange;
 use crate::views::{Figures, View};
@@ -238,6 +239,11 @@ impl Driver {
 
     /// Handles an input: its records are appended, its effects held.
     pub(crate) fn handle(&mut self, input: Input) -> Result<(), StopReason> {
+        self.handle_beginning(input, None)
+    }
+
+    /// Handles an input that may begin this payment.
+    fn handle_beginning(&mut self, input: Input, begins: Option<PaymentId>) -> Result<(), StopReason> {
         let entropy = entropy().map_err(|_| StopReason::Fault)?;
         let context = Context {
             now_ms: now_ms(),
@@ -248,7 +254,9 @@ impl Driver {
             fees: self.fee_estimates(),
             sweep_to: &self.sweep_to,
         };
-        let step = self.manager.handle(input, &context);
+        let now_ms = context.now_ms;
+        let mut step = self.manager.handle(input, &context);
+        payment_times::note(&mut step, &self.store, begins, now_ms)?;
         self.append(step)
     }
 

@@ -27,6 +27,7 @@ use crate::error::{NodeError, StopReason};
 use crate::events::EventStream;
 use crate::invoices::{self, InvoiceRequest, PayLimits};
 use crate::payment_pages::{PaymentPage, PaymentPages, finished_payments};
+use crate::payment_times::{self, PaymentTimes};
 use crate::peers::Sorter;
 use crate::policy::PolicyChange;
 use crate::routes::{self, GivenHop};
@@ -105,6 +106,8 @@ impl OpenRequest {
 
 /// How long a peer may take for an opening.
 const OPENING_PATIENCE: Duration = Duration::from_secs(30);
+/// How many payments' times are read at once: about a millisecond of the engine's time.
+const TIMES_AT_ONCE: usize = 100;
 /// The feerate of first commitments without an estimate.
 const FALLBACK_FEERATE: FeeratePerKw = FeeratePerKw(1_000);
 
@@ -439,6 +442,25 @@ impl Node {
             pages.read(part.map_err(|why| NodeError::Record(why.to_string()))?);
         }
         Ok(pages.finish())
+    }
+
+    /// When payments of ours began and ended, in the order of their ids here, as far as it is known: nothing of one that an older version
+    /// made, and no end of one whose outcome was found at a start.
+    ///
+    /// # Errors
+    /// [`NodeError`].
+    pub async fn payment_times(&self, ids: &[PaymentId]) -> Result<Vec<PaymentTimes>, NodeError> {
+        let mut times = Vec::new();
+        // A part at a time: the engine has other things to do.
+        for part in ids.chunks(TIMES_AT_ONCE) {
+            let part = part.to_vec();
+            let read = self.look(move |view| {
+                let read = part.into_iter().map(|id| payment_times::of(view.store, id));
+                read.collect::<Result<Vec<_>, _>>()
+            });
+            times.extend(read.await?.map_err(|why| NodeError::Record(why.to_string()))?);
+        }
+        Ok(times)
     }
 
     /// Claims a payment that is held.

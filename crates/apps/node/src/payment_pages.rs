@@ -134,14 +134,14 @@ pub(crate) fn finished_payments(store: &dyn Store, from: PaymentId) -> Result<Pa
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use quittance_journal::Batch;
     use quittance_payments::{PaymentStatus, Retry};
     use quittance_primitives::{MilliSatoshi, PaymentPreimage};
     use quittance_store::memory::MemoryStore;
 
-    fn payment(number: u16, event: Option<u64>) -> Payment {
+    pub(crate) fn payment(number: u16, event: Option<u64>) -> Payment {
         // Ids in an order that is not that of the events.
         let mut id = [0; 32];
         id[..2].copy_from_slice(&number.wrapping_mul(40_503).to_be_bytes());

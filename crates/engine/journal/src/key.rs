@@ -24,6 +24,9 @@ pub enum Key {
     FinishedPayment(PaymentId),
     /// How far a channel's monitor has read the chain, what it saw there, and what it tried. Beside the channel's log, no manager row.
     Monitor(ChannelId),
+    /// When a payment of ours began and ended, as far as whoever drives the engine has noted it. The engine reads no time from it, and the
+    /// channels' logs do not know it: no manager row.
+    PaymentTimes(PaymentId),
     /// A payment that we make.
     Payment(PaymentId),
     /// A forward, named by the HTLC that came in.
@@ -95,6 +98,8 @@ pub enum Space {
     FinishedPayments = 0x13,
     /// [`Key::Monitor`].
     Monitors = 0x14,
+    /// [`Key::PaymentTimes`].
+    PaymentTimes = 0x15,
     /// [`Key::Payment`].
     Payments = 0x20,
     /// [`Key::Forward`].
@@ -133,6 +138,7 @@ impl Key {
             Self::Cold(..) => Space::Cold,
             Self::FinishedPayment(_) => Space::FinishedPayments,
             Self::Monitor(_) => Space::Monitors,
+            Self::PaymentTimes(_) => Space::PaymentTimes,
             Self::Payment(_) => Space::Payments,
             Self::Forward(..) => Space::Forwards,
             Self::Event(_) => Space::Events,
@@ -166,7 +172,7 @@ impl Key {
                 bytes.push(kind);
                 bytes.extend(number.to_be_bytes());
             }
-            Self::FinishedPayment(id) | Self::Payment(id) => bytes.extend(id.0),
+            Self::FinishedPayment(id) | Self::PaymentTimes(id) | Self::Payment(id) => bytes.extend(id.0),
             Self::Forward(channel, htlc) => {
                 bytes.extend(channel.0);
                 bytes.extend(htlc.0.to_be_bytes());
@@ -205,6 +211,7 @@ impl Key {
             }
             Space::FinishedPayments => Self::FinishedPayment(PaymentId(whole(rest)?)),
             Space::Monitors => Self::Monitor(ChannelId(whole(rest)?)),
+            Space::PaymentTimes => Self::PaymentTimes(PaymentId(whole(rest)?)),
             Space::Payments => Self::Payment(PaymentId(whole(rest)?)),
             Space::Forwards => {
                 let (channel, rest) = channel_and(rest)?;
@@ -221,13 +228,14 @@ impl Key {
 
 impl Space {
     /// Every space, in the order of keys.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Header,
         Self::Checkpoints,
         Self::Updates,
         Self::Cold,
         Self::FinishedPayments,
         Self::Monitors,
+        Self::PaymentTimes,
         Self::Payments,
         Self::Forwards,
         Self::Events,
@@ -247,6 +255,7 @@ impl Space {
             | Self::Cold
             | Self::FinishedPayments
             | Self::Monitors
+            | Self::PaymentTimes
             | Self::Wallet => false,
         }
     }
@@ -333,6 +342,10 @@ impl KeyRange {
                 Key::FinishedPayment(PaymentId([0xff; 32])),
             ),
             Space::Monitors => (Key::Monitor(LOW), Key::Monitor(HIGH)),
+            Space::PaymentTimes => (
+                Key::PaymentTimes(PaymentId([0; 32])),
+                Key::PaymentTimes(PaymentId([0xff; 32])),
+            ),
             Space::Payments => (Key::Payment(PaymentId([0; 32])), Key::Payment(PaymentId([0xff; 32]))),
             Space::Forwards => (Key::Forward(LOW, HtlcId(0)), Key::Forward(HIGH, HtlcId(u64::MAX))),
             Space::Events => (Key::Event(EventNumber(0)), Key::Event(EventNumber(u64::MAX))),
@@ -435,6 +448,7 @@ impl fmt::Display for Key {
             Self::Cold(channel, ColdId::Closed) => write!(f, "channel/{channel}/closed"),
             Self::FinishedPayment(id) => write!(f, "finished-payment/{id}"),
             Self::Monitor(channel) => write!(f, "channel/{channel}/monitor"),
+            Self::PaymentTimes(id) => write!(f, "payment-times/{id}"),
             Self::Payment(id) => write!(f, "payment/{id}"),
             Self::Forward(channel, htlc) => write!(f, "forward/{channel}/{}", htlc.0),
             Self::Event(number) => write!(f, "event/{}", number.0),
@@ -506,6 +520,7 @@ mod tests {
             (channel(), cold).prop_map(|(c, id)| Key::Cold(c, id)),
             id().prop_map(|id| Key::FinishedPayment(PaymentId(id))),
             channel().prop_map(Key::Monitor),
+            id().prop_map(|id| Key::PaymentTimes(PaymentId(id))),
             id().prop_map(|id| Key::Payment(PaymentId(id))),
             (channel(), any::<u64>()).prop_map(|(c, n)| Key::Forward(c, HtlcId(n))),
             any::<u64>().prop_map(|n| Key::Event(EventNumber(n))),

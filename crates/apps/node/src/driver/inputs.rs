@@ -81,18 +81,25 @@ impl Driver {
     }
 
     fn command(&mut self, command: Command, answer: oneshot::Sender<Response>) -> Result<(), StopReason> {
-        let finished = match self.manager.wants(&command) {
+        let wanted = self.manager.wants(&command);
+        let finished = match wanted {
             None => None,
             Some(key) => read_payment(&self.store, &key)?,
+        };
+        let begins = match &command {
+            // Known neither among the payments at hand nor among those that ended.
+            Command::SendPayment(new) if wanted.is_some() && finished.is_none() => Some(new.id),
+            _ => None,
         };
         let request = self.next_request();
         self.work.next_request += 1;
         self.work.requests.insert(request, answer);
-        self.handle(Input::Command {
+        let input = Input::Command {
             request,
             command: Box::new(command),
             finished: finished.map(Box::new),
-        })
+        };
+        self.handle_beginning(input, begins)
     }
 
     fn set_policy(

@@ -210,6 +210,12 @@ impl Text for api::Payment {
         if let Some(reason) = &self.reason {
             rows.push(("reason", reason.clone()));
         }
+        if let Some(began) = self.began_at_s {
+            rows.push(("began", utc(began)));
+        }
+        if let Some(ended) = self.ended_at_s {
+            rows.push(("ended", utc(ended)));
+        }
         lines(&rows)
     }
 }
@@ -225,7 +231,15 @@ const fn state(state: api::PaymentState) -> &'static str {
 
 impl Text for api::PaymentList {
     fn text(&self) -> String {
-        let mut table = Table::new(&["payment", "state", "amount msat", "fee msat", "receipt or reason"]);
+        let mut table = Table::new(&[
+            "payment",
+            "state",
+            "amount msat",
+            "fee msat",
+            "began",
+            "ended",
+            "receipt or reason",
+        ]);
         for payment in &self.payments {
             let preimage = payment.preimage.map(short);
             table.row(vec![
@@ -233,6 +247,8 @@ impl Text for api::PaymentList {
                 state(payment.state).to_owned(),
                 grouped(payment.amount_msat),
                 payment.fee_msat.map(grouped).unwrap_or_default(),
+                payment.began_at_s.map(utc).unwrap_or_default(),
+                payment.ended_at_s.map(utc).unwrap_or_default(),
                 preimage.or_else(|| payment.reason.clone()).unwrap_or_default(),
             ]);
         }

@@ -14,7 +14,7 @@ use quittance_api as api;
 use quittance_api::{ErrorCode, Hex, Problem};
 use quittance_invoice::Invoice;
 use quittance_journal::EventNumber;
-use quittance_node::{BalanceKind, InvoiceRequest, NodeError, OpenRequest, PayLimits};
+use quittance_node::{BalanceKind, InvoiceRequest, Node, NodeError, OpenRequest, PayLimits, Payment};
 use quittance_primitives::{ChannelId, FeeratePerKw, MilliSatoshi, NodeId, PaymentHash, PaymentId, PaymentPreimage};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -354,11 +354,17 @@ pub(crate) async fn keysend(
 /// How a payment stands, once it has ended or the time is over.
 async fn ended(state: &State, id: PaymentId, wait_s: u32) -> Answer<api::Payment> {
     let patience = Duration::from_secs(u64::from(wait_s.min(WAIT_S_MAX)));
-    if let Ok(ended) = tokio::time::timeout(patience, state.node()?.outcome(id)).await {
-        return Ok(Json(ended?.into()));
+    let node = state.node()?;
+    if let Ok(ended) = tokio::time::timeout(patience, node.outcome(id)).await {
+        return one_with_times(&node, ended?).await;
     }
-    let payment = state.node()?.payment(id).await?.ok_or(NodeError::UnknownPayment(id))?;
-    Ok(Json(payment.into()))
+    let payment = node.payment(id).await?.ok_or(NodeError::UnknownPayment(id))?;
+    one_with_times(&node, payment).await
+}
+
+async fn one_with_times(node: &Node, payment: Payment) -> Answer<api::Payment> {
+    let times = node.payment_times(&[payment.id]).await?.pop().unwrap_or_default();
+    Ok(Json((payment, times).into()))
 }
 
 /// How long one answer may wait.
@@ -382,9 +388,12 @@ pub(crate) async fn payments(
 ) -> Answer<api::PaymentList> {
     let Query(query) = query.map_err(|error| Problem::new(ErrorCode::BadRequest, error.body_text()))?;
     let limit = query.limit.unwrap_or(100).min(1_000) as usize;
-    let page = state.node()?.payments(query.before.map(EventNumber), limit).await?;
+    let node = state.node()?;
+    let page = node.payments(query.before.map(EventNumber), limit).await?;
+    let ids: Vec<_> = page.payments.iter().map(|payment| payment.id).collect();
+    let times = node.payment_times(&ids).await?;
     Ok(Json(api::PaymentList {
-        payments: page.payments.into_iter().map(Into::into).collect(),
+        payments: page.payments.into_iter().zip(times).map(Into::into).collect(),
         next: page.next.map(|event| event.0),
     }))
 }
@@ -392,9 +401,9 @@ pub(crate) async fn payments(
 /// A payment of ours.
 #[utoipa::path(get, path = "/v1/payments/{id}", params(("id" = String, Path)), responses((status = 200, body = api::Payment)))]
 pub(crate) async fn payment(Extracted(state): Extracted<State>, Part(id): Part) -> Answer<api::Payment> {
-    let id = PaymentId(bytes(&id, "id")?);
-    let payment = state.node()?.payment(id).await?.ok_or(NodeError::UnknownPayment(id))?;
-    Ok(Json(payment.into()))
+    let (id, node) = (PaymentId(bytes(&id, "id")?), state.node()?);
+    let payment = node.payment(id).await?.ok_or(NodeError::UnknownPayment(id))?;
+    one_with_times(&node, payment).await
 }
 
 /// Makes no further attempt for a payment; what is on its way decides its end.
@@ -413,12 +422,9 @@ pub(crate) async fn abandon(
 #[utoipa::path(get, path = "/v1/payments/{id}/receipt", params(("id" = String, Path)), responses((status = 200, body = api::Receipt)))]
 pub(crate) async fn receipt(Extracted(state): Extracted<State>, Part(id): Part) -> Answer<api::Receipt> {
     let id = PaymentId(bytes(&id, "id")?);
-    let payment: api::Payment = state
-        .node()?
-        .payment(id)
-        .await?
-        .ok_or(NodeError::UnknownPayment(id))?
-        .into();
+    let node = state.node()?;
+    let payment = node.payment(id).await?.ok_or(NodeError::UnknownPayment(id))?;
+    let Json(payment) = one_with_times(&node, payment).await?;
     match (payment.preimage, payment.fee_msat) {
         (Some(preimage), Some(fee_msat)) => Ok(Json(api::Receipt {
             id: payment.id,

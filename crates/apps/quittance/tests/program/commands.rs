@@ -1,6 +1,6 @@
 //! Commands over a town of three nodes with channels.
 
-use quittance_api::{Balance, ClaimableWhy, Info, NewAddress, OnchainSent, PaymentList, PaymentState};
+use quittance_api::{Balance, ClaimableWhy, Info, NewAddress, OnchainSent, Payment, PaymentList, PaymentState};
 use quittance_town::{ALICE, BOB, CAROL, Town};
 use serde_json::json;
 
@@ -55,6 +55,37 @@ fn payments_are_listed_from_the_newest_on_and_their_receipts_hold_without_a_node
     let forged = receipt.replace(preimage["preimage"].as_str().unwrap(), &"0".repeat(64));
     std::fs::write(&file, forged).unwrap();
     assert!(complained(verify()).contains("not valid"));
+}
+
+#[test]
+fn payments_tell_when_they_began_and_ended_also_when_their_rows_are_made_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut town = Town::new(program(), folder.path(), None, &[]).unwrap();
+    town.wait_until_usable().unwrap();
+    let now = || std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
+    let before = now();
+    let order = town.order(10_000, Hex([1; 32])).unwrap();
+    order.give(town.nodes[ALICE].caller().unwrap()).unwrap();
+    town.settle(&[order]).unwrap();
+    let after = now();
+    let path = format!("/v1/payments/{}", Hex([1; 32]));
+    let payment = |town: &Town| town.nodes[ALICE].caller().unwrap().get::<Payment>(&path).unwrap();
+    let paid = payment(&town);
+    let (began, ended) = (paid.began_at_s.unwrap(), paid.ended_at_s.unwrap());
+    assert!(
+        before <= began && began <= ended && ended <= after,
+        "{before} {began} {ended} {after}"
+    );
+    let list: PaymentList = town.nodes[ALICE].caller().unwrap().get("/v1/payments").unwrap();
+    assert_eq!(list.payments, std::slice::from_ref(&paid));
+    let shown = said(town.nodes[ALICE].command(&["payments"]).unwrap());
+    assert!(shown.contains("began") && shown.contains(" UTC"), "{shown}");
+
+    said(town.nodes[ALICE].command(&["stop"]).unwrap());
+    town.nodes[ALICE].wait().unwrap();
+    said(town.nodes[ALICE].command(&["rebuild"]).unwrap());
+    town.start(ALICE).unwrap();
+    assert_eq!(payment(&town), paid);
 }
 
 #[test]
