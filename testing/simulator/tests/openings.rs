@@ -304,3 +304,28 @@ fn a_channel_that_was_failed_before_it_was_funded_is_given_up_in_time_too() {
     world.settle();
     assert_eq!(channels(&world, B), 0);
 }
+
+/// Symptom: coins stayed locked until the next start, and other channels of the same batch waited for ever. Cause: an opening that ended because
+/// the peer accepted it twice did not say that it had a funding transaction by then.
+#[test]
+fn an_opening_that_is_accepted_twice_gives_its_coins_back() {
+    let mut world = world_without_coins();
+    let opening = open(&mut world, 1_000_000);
+    let (_, waiting) = world.batch.take().expect("it waits");
+    let (peer, temporary, output) = waiting.into_iter().next().expect("it asked for coins");
+    world.fund(A, peer, temporary, output);
+    assert!(world.settle_until(A, B, "funding_created"));
+    let accepts = world.sent_lately(B, A).into_iter();
+    let mut accepts = accepts.filter(|message| matches!(message, Message::AcceptChannel(_)));
+    let again = Input::PeerMessage {
+        peer,
+        message: Box::new(accepts.next().expect("B accepted it")),
+        attached: Attached::Nothing,
+    };
+    world.input(A, again);
+    world.settle();
+    let Some((OpeningEnd::Refused(OpenRefusal::OutOfPlace { message, .. }), is_funded)) = end(&world, opening) else {
+        panic!("it ends: {:?}", end(&world, opening))
+    };
+    assert_eq!((message, is_funded), ("accept_channel", true));
+}

@@ -324,9 +324,10 @@ impl ChannelManager {
         let Some(Opening::Ours(funder)) = self.openings.remove(&(*peer, id)) else {
             return Err(unknown(id, "accept_channel"));
         };
+        let funding = funder.funding().cloned();
         let (state, wanted) = funder
             .accept_channel(message, &self.config.opening)
-            .map_err(|refused| self.opening_refused(id, None, refused, turn))?;
+            .map_err(|refused| self.opening_refused(id, funding, refused, turn))?;
         let funder = Box::new(Funder::AwaitingFunding(Box::new(state)));
         self.openings.insert((*peer, id), Opening::Ours(funder));
         turn.emit(Effect::FundingWanted {
