@@ -5,8 +5,9 @@ use bitcoin::Amount;
 use quittance_channel::opening::{OpenRefusal, OpeningPolicy};
 use quittance_channel::{Attached, Channel, Phase};
 use quittance_manager::{Command, Input, NewChannel, OpeningEnd, Response};
-use quittance_primitives::{BlockCount, ChannelId, FeeratePerKw, MilliSatoshi};
-use quittance_simulator::{NodeIndex, RowsAfterCrash, World};
+use quittance_primitives::{BlockCount, ChannelId, FeeratePerKw, MilliSatoshi, PaymentId};
+use quittance_regtest::MineOptions;
+use quittance_simulator::{End, NodeIndex, RowsAfterCrash, World};
 use quittance_store::memory::Keep;
 use quittance_wire::{ErrorMessage, FundingCreated, Message, Warning};
 
@@ -328,4 +329,30 @@ fn an_opening_that_is_accepted_twice_gives_its_coins_back() {
         panic!("it ends: {:?}", end(&world, opening))
     };
     assert_eq!((message, is_funded), ("accept_channel", true));
+}
+
+/// Symptom: what the opener of a channel paid was passed on and claimed after a reorganisation had taken the funding back, which the opener
+/// could spend otherwise by then. Cause: only a channel that was not yet ready was asked for its funding.
+#[test]
+fn nothing_is_accepted_of_an_opener_whose_funding_was_taken_back() {
+    let mut world = world();
+    open(&mut world, 1_000_000);
+    world.mine(6);
+    world.settle();
+    let amount = MilliSatoshi(50_000_000);
+    let pay = |world: &mut World, id: u8| {
+        let (id, invoice) = (PaymentId([id; 32]), world.invoice(B, amount));
+        world.pay(A, B, id, &invoice, amount, Vec::new());
+        world.settle();
+        matches!(world.checker.end_of(A, id), Some(End::Sent { .. }))
+    };
+    assert!(pay(&mut world, 1));
+    world.reorg(6, &MineOptions::empty(7));
+    world.settle();
+    assert!(!pay(&mut world, 2));
+    // The funding is in a block again.
+    world.mine(1);
+    world.settle();
+    assert!(pay(&mut world, 3));
+    world.checker.assert_kept();
 }

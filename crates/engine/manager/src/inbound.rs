@@ -10,7 +10,7 @@ use quittance_onion::{
     ChannelUpdateBytes, Failure, IncomingHtlc, OnionPacket, Payload, PayloadRecords, Peeled, Receive, judge_payload,
 };
 use quittance_payments::failure;
-use quittance_primitives::{ChannelId, HtlcId, MilliSatoshi, PaymentHash, PaymentPreimage};
+use quittance_primitives::{BlockCount, ChannelId, HtlcId, MilliSatoshi, PaymentHash, PaymentPreimage};
 
 use crate::api::{Event, Response};
 use crate::manager::ChannelManager;
@@ -48,6 +48,10 @@ impl ChannelManager {
             }
             ReceivedOnion::Peeled { .. } => match judged(received) {
                 Err(failure) => self.refuse(id, htlc, &failure, turn),
+                Ok(_) if lost_its_funding(&self.channels[&id]) => {
+                    let failure = Failure::TemporaryChannelFailure(ChannelUpdateBytes::default());
+                    self.refuse(id, htlc, &failure, turn);
+                }
                 Ok(_) if self.is_too_much_dust(id, turn) => {
                     mark!("receive: too much dust");
                     self.refuse(
@@ -376,6 +380,13 @@ impl ChannelManager {
             }
         }
     }
+}
+
+/// Whether a reorganisation took back the funding of a channel whose opener may spend it otherwise now. What the opener is not trusted with
+/// before there is a block, it is not trusted with after that block is gone.
+fn lost_its_funding(channel: &Channel) -> bool {
+    let (state, facts) = (channel.state(), &channel.state().facts);
+    state.funding.is_none() && facts.opener == Side::Remote && facts.minimum_depth > BlockCount(0)
 }
 
 /// Whether an HTLC that was accepted needs no decision any more: it is being removed, its claim is decided, or the chain has settled it. On a
