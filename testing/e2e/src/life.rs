@@ -32,6 +32,7 @@ pub(crate) fn town_life(program: &Path, bitcoind: Option<&Path>) -> Outcome<Stri
         ledgers: Default::default(),
         last_id: 0,
     };
+    life.town.wait_until_usable()?;
     life.pay(10)?;
     life.hold()?;
     life.keysend()?;
