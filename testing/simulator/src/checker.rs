@@ -69,6 +69,8 @@ pub struct Checker {
     announced: BTreeSet<(usize, ShortChannelId)>,
     /// Nodes that may have told terms of which they know nothing any more.
     forgetful: BTreeSet<usize>,
+    /// Nodes whose clocks were set.
+    misled: BTreeSet<usize>,
     /// Which HTLCs of its peers each node has fulfilled or failed, by message.
     removed: BTreeMap<(usize, ChannelId, HtlcId), Vec<u8>>,
     /// Nodes that sent on an HTLC of another.
@@ -381,6 +383,17 @@ impl Checker {
     pub fn terms_forgotten(&mut self, node: usize) {
         self.terms.retain(|(teller, _), _| *teller != node);
         self.forgetful.insert(node);
+    }
+
+    /// A node's clock was set wrong: what it dates cannot be compared with what it dated before, and what peers date may lie too far in its future.
+    pub fn clock_set(&mut self, node: usize) {
+        self.terms_forgotten(node);
+        self.misled.insert(node);
+    }
+
+    /// Whether a node may have taken what its peers said for something of the future.
+    pub fn may_have_ignored_terms(&self, node: usize) -> bool {
+        self.misled.contains(&node)
     }
 
     /// Whether a node may have told terms of which it knows nothing any more, or that its clock dated wrongly.

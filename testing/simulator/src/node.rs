@@ -99,6 +99,8 @@ pub struct User {
     pub confirmed: Option<EventNumber>,
     /// Confirmations that were refused, since those events were not shown.
     pub refused: Vec<EventNumber>,
+    /// Whether it has no coins for channels.
+    pub is_out_of_coins: bool,
     /// Openings that ended, and how.
     pub openings_ended: Vec<(Forgotten, OpeningEnd)>,
     /// Answers to requests.

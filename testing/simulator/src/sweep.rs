@@ -66,6 +66,8 @@ pub struct Outcome {
     pub reorgs: u64,
     /// How often what gets into a mempool cost more than usual.
     pub spikes: u64,
+    /// Channels that users opened.
+    pub opens: u64,
     /// How often a commitment was broadcast.
     pub closes: u64,
     /// Revoked commitments that were put into a block.
@@ -104,6 +106,7 @@ impl Outcome {
         self.blocks += other.blocks;
         self.reorgs += other.reorgs;
         self.spikes += other.spikes;
+        self.opens += other.opens;
         self.closes += other.closes;
         self.cheats += other.cheats;
         self.second_stages += other.second_stages;
@@ -127,6 +130,8 @@ pub enum Story {
 
 /// After so many blocks nothing in the chain is undecided: an HTLC over seven hops has expired, and every delay is over.
 const BLOCKS_TO_THE_END: u32 = 720;
+/// After so many blocks a channel is ready whose funding is in the first of them.
+const BLOCKS_TO_OPEN: u32 = 8;
 /// How many of them are found before anybody looks.
 const BLOCKS_AT_ONCE: u32 = 30;
 
@@ -222,6 +227,9 @@ impl Sweep {
         for _ in 0..4 {
             self.world.now_ms += 20_000 + jumps_ms;
             self.world.reconnect();
+        }
+        if self.figures.opens > 0 {
+            self.world.mine(BLOCKS_TO_OPEN);
         }
         if self.mood.closes() {
             self.wait_for_the_chain();

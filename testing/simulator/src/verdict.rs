@@ -1,9 +1,9 @@
 //! The end of a run: faults have stopped, everything runs and is connected again. What must be true then, of everyone.
 
-use quittance_channel::{Link, OnChain, Phase};
-use quittance_manager::{Command, Event, Response};
+use quittance_channel::{Channel, ChannelState, Link, OnChain, Phase};
+use quittance_manager::{Command, Event, Purpose, Response};
 use quittance_payments::PaymentStatus;
-use quittance_primitives::{MilliSatoshi, PaymentId};
+use quittance_primitives::{ChannelId, MilliSatoshi, PaymentId};
 
 use crate::{End, NodeIndex, Requested, World};
 
@@ -63,6 +63,9 @@ impl World {
         let mut found = Vec::new();
         for channel in process.manager.channels() {
             let (state, id) = (channel.state(), channel.state().facts.channel_id);
+            if self.was_never_funded(state) {
+                continue;
+            }
             if !self.checker.closable && (state.phase != Phase::Normal || !matches!(channel.link(), Link::Up(_))) {
                 found.push(("G6", format!("node {node} cannot use {id}: {}", state.phase.name())));
                 continue;
@@ -105,6 +108,34 @@ impl World {
         }
     }
 
+    /// Whether a channel waits for a funding that its funder gave up, or lost with its life: the fundee waits until it is overdue (BOLT 2).
+    fn was_never_funded(&self, state: &ChannelState) -> bool {
+        state.funding.is_none() && !self.has_left(state.facts.channel_id)
+    }
+
+    /// Whether the funding of a channel that was opened over the wire was broadcast.
+    fn has_left(&self, channel: ChannelId) -> bool {
+        let mut fundings = self.broadcast.iter().map(|(_, _, Purpose::Funding(id))| *id);
+        fundings.any(|id| id == channel)
+    }
+
+    /// What a node had at first, and what it put into channels since, or was given in them, in msat.
+    fn put_in(&self, node: NodeIndex) -> u64 {
+        let process = self.nodes[node].process.iter();
+        let states = process.flat_map(|process| process.manager.channels().map(Channel::state));
+        let opened = states.filter(|state| self.has_left(state.facts.channel_id));
+        let put_in: u64 = opened.map(|state| state.facts.initial_balance.local.0).sum();
+        self.nodes[node].balance_at_first + put_in
+    }
+
+    /// The settled balances of all channels of a node that are funded, in msat.
+    pub fn balance(&self, node: NodeIndex) -> u64 {
+        let process = self.nodes[node].process.iter();
+        let states = process.flat_map(|process| process.manager.channels().map(Channel::state));
+        let funded = states.filter(|state| !self.was_never_funded(state));
+        funded.map(|state| state.commitments.settled.local.0).sum()
+    }
+
     /// Both ends of a channel say the same of it, and no msat is lost between them.
     fn judge_agreement(&mut self, node: NodeIndex) {
         let Some(process) = self.nodes[node].process.as_ref() else {
@@ -122,7 +153,7 @@ impl World {
             let peer = self.nodes[other].process.as_ref();
             let theirs = peer
                 .and_then(|process| process.manager.channel(&id))
-                .map(quittance_channel::Channel::state);
+                .map(Channel::state);
             let Some(theirs) = theirs.filter(|theirs| theirs.phase == state.phase) else {
                 continue;
             };
@@ -146,8 +177,7 @@ impl World {
             return;
         }
         let paid: u64 = self.paid_by(node).iter().map(|(amount, fee)| amount.0 + fee.0).sum();
-        let due = i128::from(self.nodes[node].balance_at_first) + i128::from(self.checker.received_by(node))
-            - i128::from(paid);
+        let due = i128::from(self.put_in(node)) + i128::from(self.checker.received_by(node)) - i128::from(paid);
         let earned = i128::from(self.balance(node)) - due;
         let has_forwarded = self.checker.has_forwarded(node);
         if earned < 0 || (!has_forwarded && earned > 0) {

@@ -814,16 +814,6 @@ impl World {
         self.nodes[node].store.durable()
     }
 
-    /// The settled balances of all channels of a node, in msat.
-    pub fn balance(&self, node: NodeIndex) -> u64 {
-        let process = self.nodes[node].process.as_ref().expect("it runs");
-        process
-            .manager
-            .channels()
-            .map(|channel| channel.state().commitments.settled.local.0)
-            .sum()
-    }
-
     /// Adds a line to the story, if one is wanted.
     pub fn tell(&mut self, line: impl Fn(&Self) -> String) {
         if self.story.is_some() {

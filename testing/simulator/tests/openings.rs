@@ -7,7 +7,7 @@ use quittance_channel::{Attached, Channel, Phase};
 use quittance_manager::{Command, Input, NewChannel, OpeningEnd, Response};
 use quittance_primitives::{BlockCount, ChannelId, FeeratePerKw, MilliSatoshi, PaymentId};
 use quittance_regtest::MineOptions;
-use quittance_simulator::{End, NodeIndex, RowsAfterCrash, World};
+use quittance_simulator::{End, Garbage, NodeIndex, RowsAfterCrash, World};
 use quittance_store::memory::Keep;
 use quittance_wire::{ErrorMessage, FundingCreated, Message, Warning};
 
@@ -35,9 +35,8 @@ fn demand(world: &mut World, change: impl FnOnce(&mut OpeningPolicy)) {
     world.connect(A, B);
 }
 
-/// A opens a channel to B: the opening's temporary id.
-fn open(world: &mut World, capacity: u64) -> ChannelId {
-    let new = NewChannel {
+fn new_channel(world: &mut World, capacity: u64) -> NewChannel {
+    NewChannel {
         peer: world.nodes[B].id(),
         capacity: Amount::from_sat(capacity),
         push: MilliSatoshi(0),
@@ -45,7 +44,12 @@ fn open(world: &mut World, capacity: u64) -> ChannelId {
         announce: false,
         feerate: FeeratePerKw(1_000),
         keys: world.nodes[A].signer.new_channel_keys(),
-    };
+    }
+}
+
+/// A opens a channel to B: the opening's temporary id.
+fn open(world: &mut World, capacity: u64) -> ChannelId {
+    let new = new_channel(world, capacity);
     world.command(A, Command::OpenChannel(Box::new(new)));
     world.settle();
     let last = world.nodes[A].user.responses.last_key_value();
@@ -62,6 +66,13 @@ fn end(world: &World, opening: ChannelId) -> Option<(OpeningEnd, bool)> {
     let (gone, why) = of_it.next()?;
     assert!(of_it.next().is_none(), "its end is told once");
     Some((why.clone(), gone.funding.is_some()))
+}
+
+/// A opens a channel to B, up to B's signature, which A has not read.
+fn open_until_signed(world: &mut World) {
+    let new = new_channel(world, 1_000_000);
+    world.command(A, Command::OpenChannel(Box::new(new)));
+    world.settle_until(B, A, "funding_signed");
 }
 
 fn count(world: &World, node: NodeIndex, name: &str) -> usize {
@@ -355,4 +366,98 @@ fn nothing_is_accepted_of_an_opener_whose_funding_was_taken_back() {
     world.settle();
     assert!(pay(&mut world, 3));
     world.checker.assert_kept();
+}
+
+/// Symptom: a fundee broadcast its commitment with every block, with coins of its wallet's bound to it, for a channel whose funder had died before
+/// it was durable, and said so. Cause: nobody asked whether there is anything to spend.
+#[test]
+fn a_channel_that_its_funder_lost_is_closed_without_a_broadcast() {
+    let mut world = world();
+    world.checker.closable = true;
+    open_until_signed(&mut world);
+    world.crash(A, Keep::All, RowsAfterCrash::Whole);
+    world.start(A);
+    world.connect(A, B);
+    world.settle();
+    let phase = |world: &World| {
+        let process = world.nodes[B].process.as_ref().expect("it runs");
+        let mut states = process.manager.channels().map(Channel::state);
+        states.next().map(|state| state.phase.name())
+    };
+    assert_eq!(phase(&world), Some("force-closed"));
+    let coins = world.nodes[B].wallet.coins_left();
+    world.mine(30);
+    assert_eq!(world.chain.enforced, [], "there is nothing to spend");
+    assert_eq!(world.nodes[B].wallet.coins_left(), coins, "and no coin is bound");
+    world.mine(2_016);
+    assert_eq!(phase(&world), None, "it is forgotten when it is overdue");
+}
+
+/// The funder's transaction gets into the chain after all: what is the fundee's is claimed.
+#[test]
+fn a_commitment_that_waited_for_its_funding_is_broadcast_when_that_confirms() {
+    let mut world = world();
+    world.checker.closable = true;
+    open(&mut world, 1_000_000);
+    let (_, funding, _) = world.broadcast[0].clone();
+    let process = world.nodes[B].process.as_ref().expect("it runs");
+    let channel = process
+        .manager
+        .channels()
+        .next()
+        .expect("B has it")
+        .state()
+        .facts
+        .channel_id;
+    world.command(B, Command::ForceClose(channel));
+    world.settle();
+    assert_eq!(world.chain.enforced, []);
+    world.mine_with(&MineOptions::empty(1).including([funding]));
+    assert!(!world.chain.enforced.is_empty(), "now it is");
+}
+
+/// Symptom: a channel was taken for confirmed, under a name that is not its own, and its funding was not broadcast any more. Cause: the block of the
+/// funding was replaced while the node was away, and the last block that it remembered was an older one: of a block that was taken back it
+/// never heard.
+#[test]
+fn a_funding_that_was_taken_back_while_the_node_was_away_is_noticed() {
+    for node in [A, B] {
+        let mut world = world();
+        open(&mut world, 1_000_000);
+        let (_, funding, _) = world.broadcast[0].clone();
+        world.mine_with(&MineOptions::empty(1).including([funding]));
+        world.crash(node, Keep::All, RowsAfterCrash::Whole);
+        world.reorg(1, &MineOptions::empty(2));
+        world.forget_mempool();
+        world.start(node);
+        world.connect(A, B);
+        world.settle();
+        let fundings = [A, B].map(|end| {
+            let process = world.nodes[end].process.as_ref().expect("it runs");
+            let mut states = process.manager.channels().map(Channel::state);
+            states.next().expect("it has the channel").funding
+        });
+        assert_eq!(fundings, [None, None]);
+        world.mine(8);
+        world.conclude_well();
+    }
+}
+
+/// Symptom: a channel was closed when its peer sent `funding_signed` twice. Cause: what is said of an opening that is none was answered by `error`
+/// with the id of the channel.
+#[test]
+fn funding_signed_again_harms_nothing() {
+    let mut world = world();
+    open(&mut world, 1_000_000);
+    let sent = world.sent_lately(B, A);
+    let ago = sent
+        .iter()
+        .rev()
+        .position(|sent| matches!(sent, Message::FundingSigned(_)));
+    assert!(world.send_garbage(B, A, Garbage::Repeated(ago.expect("it was sent"))));
+    world.settle();
+    assert_eq!(count(&world, A, "error"), 0);
+    assert_eq!(count(&world, A, "warning"), 1);
+    world.mine(8);
+    world.conclude_well();
 }

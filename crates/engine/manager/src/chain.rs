@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bitcoin::{Transaction, Txid};
-use quittance_channel::{Channel, ForceCloseReason, FundingConfirmation, Phase, Step as ChannelStep};
+use quittance_channel::{Channel, ChannelState, ForceCloseReason, FundingConfirmation, Phase, Step as ChannelStep};
 use quittance_journal::{ColdId, Key, Store, UpdateId, decode_record, mark};
 use quittance_monitor::{
     Block, ChannelMonitor, Closing, Fact, FeeContext, MONITOR_VERSION, Noted, OUTCOME_DEPTH, REVOKED_VERSION,
@@ -85,6 +85,7 @@ impl ChannelManager {
         let spent = self.spent_channels(block);
         let all: Vec<&Transaction> = block.transactions.iter().map(|(_, transaction)| transaction).collect();
         let mut confirmed = self.confirmed_fundings(block);
+        let mut taken_back = Vec::new();
         for (id, monitored) in &mut self.monitors {
             if block.height <= monitored.monitor.tip().height {
                 // Read before.
@@ -92,6 +93,9 @@ impl ChannelManager {
                 continue;
             }
             let state = self.channels[id].state();
+            if is_taken_back(state, block.height, confirmed.get(id)) {
+                taken_back.push(*id);
+            }
             let concerns = spent.contains(id) || monitored.monitor.view().closing.is_some();
             let seen = Block {
                 height: block.height,
@@ -114,6 +118,11 @@ impl ChannelManager {
             };
         }
         self.best = block.best.max(self.tip.height);
+        for id in taken_back {
+            mark!("chain: a funding was taken back unseen");
+            let decision = self.channels[&id].decide_funding_unconfirmed();
+            self.adopt_if_any(id, decision, turn);
+        }
         for (id, confirmation) in confirmed {
             let decision = self.channels[&id].decide_funding_confirmed(confirmation);
             self.adopt_if_any(id, decision, turn);
@@ -377,9 +386,13 @@ impl ChannelManager {
             .collect()
     }
 
-    /// The fundings that wait for a block, and stand in this one.
+    /// The fundings that wait for a block, and stand in this one; and those of which the log says that they stand in this one or in a later one,
+    /// which were read before a restart.
     fn confirmed_fundings(&self, block: &ConnectedBlock) -> BTreeMap<ChannelId, FundingConfirmation> {
-        let waits = |channel: &&Channel| channel.state().funding.is_none();
+        let waits = |channel: &&Channel| {
+            let funding = channel.state().funding;
+            funding.is_none_or(|funding| funding.height >= block.height)
+        };
         let mut waiting: BTreeMap<Txid, Vec<&Channel>> = BTreeMap::new();
         for channel in self.channels.values().filter(waits) {
             waiting
@@ -447,4 +460,13 @@ pub fn load(store: &dyn Store, key: Key) -> Result<Option<Loaded>, RestoreError>
     let record = decode_record(&key, &frame, REVOKED_VERSION)?;
     let revoked = RevokedHtlcs::from_body(number, record.body).map_err(|fault| RestoreError::Body { key, fault })?;
     Ok(Some(Loaded::RevokedCommitment(id, number, Some(revoked))))
+}
+
+/// Whether the block at `height` refutes what the log says of the funding: a reorganisation of which we never heard, since we were away and
+/// the last block that the monitor's row tells of is older.
+fn is_taken_back(state: &ChannelState, height: BlockHeight, confirmed: Option<&FundingConfirmation>) -> bool {
+    state.funding.as_ref().is_some_and(|funding| {
+        let should_be_here = funding.height == height;
+        confirmed.map_or(should_be_here, |confirmed| confirmed != funding)
+    })
 }

@@ -8,8 +8,9 @@ use quittance_channel::opening::{
     Refused, Trust,
 };
 use quittance_channel::{Attached, Channel, ForwardingPolicy, Phase, Reaction, Side, SideFacts};
+use quittance_journal::mark;
 use quittance_primitives::{ChannelId, MilliSatoshi, NodeId};
-use quittance_wire::{AcceptChannel, ErrorMessage, FundingCreated, FundingSigned, Message, OpenChannel};
+use quittance_wire::{AcceptChannel, ErrorMessage, FundingCreated, FundingSigned, Message, OpenChannel, Warning};
 
 use crate::api::{Effect, NewChannel, OpeningEnd, Outgoing, Response};
 use crate::chain::Monitored;
@@ -64,7 +65,15 @@ impl ChannelManager {
             _ => Ok(()),
         };
         if let Err(refused) = refused {
-            self.send(*peer, Outgoing::Message(Box::new(refused.message().into())), turn);
+            let ErrorMessage { channel_id, data } = refused.message();
+            let answer = if self.channels.contains_key(&channel_id) {
+                // It is a channel already, and said twice. An `error` would close it.
+                mark!("opening: a message about what is a channel already");
+                Warning { channel_id, data }.into()
+            } else {
+                ErrorMessage { channel_id, data }.into()
+            };
+            self.send(*peer, Outgoing::Message(Box::new(answer)), turn);
         }
     }
 

@@ -2,6 +2,7 @@
 
 use bitcoin::{Amount, Script, TxOut};
 use quittance_channel::{ChannelState, ClosingToBroadcast, Phase, Side, View};
+use quittance_journal::mark;
 use quittance_primitives::{BlockHeight, FeeratePerKw};
 use quittance_transactions::{
     ClaimInput, ClaimTransaction, CommitmentTransaction, OutputRole, Party, dust_threshold, fees as bolt3,
@@ -73,6 +74,11 @@ fn closing(
         Phase::ClosingAgreed(_) => {
             let closings = state.agreed_closings().into_iter();
             closings.map(|closing| Broadcast::Mutual(Box::new(closing))).collect()
+        }
+        // It would spend what is not there: a funder that died before its channel was durable never broadcasts the funding.
+        Phase::ForceClosed(_) if state.funding.is_none() => {
+            mark!("a commitment waits for its funding");
+            Vec::new()
         }
         Phase::ForceClosed(_) => {
             let Some(commitment) = unrevoked(state, View::Local) else {

@@ -95,7 +95,6 @@ pub(super) fn double_spent_funding_ends_the_open_when_buried(effort: Effort) -> 
     };
     let end = |world: &mut World| {
         world.mine(8);
-        world.nodes[A].balance_at_first = 1_000_000_000;
         world.conclude();
         assert_eq!(told_closed(world, A, id), 0, "nothing has ended");
         assert_eq!(phases(world, A), [(id, Phase::Normal)], "the channel opens");

@@ -79,7 +79,6 @@ fn is_usable(world: &mut World) {
     }
     world.mine(8);
     world.recover();
-    world.nodes[A].balance_at_first = CAPACITY.to_sat() * 1_000;
     let id = PaymentId([5; 32]);
     let invoice = world.invoice(B, AMOUNT);
     world.pay(A, B, id, &invoice, AMOUNT, Vec::new());

@@ -66,7 +66,6 @@ fn pay(world: &mut World, number: u8, hint: HintHop) -> Option<End> {
 
 /// The channel is used by its alias before its funding is in a block, and after; by its place in the chain only where that is no secret.
 fn is_used_by_its_alias(world: &mut World, channel_type: ChannelType) {
-    world.nodes[B].balance_at_first += CAPACITY.to_sat() * 1_000;
     let opened = world.nodes[B].channel_with(&world.nodes[C].id());
     let state = opened.expect("B has the channel").state();
     assert_eq!(

@@ -35,6 +35,7 @@ pub(super) struct Mood {
     pub(super) spike: u64,
     pub(super) cheat: u64,
     pub(super) backup: u64,
+    pub(super) open: u64,
 }
 
 impl Mood {
@@ -71,6 +72,11 @@ impl Mood {
             spike: weight(Some(Kind::Spikes), 3),
             cheat: weight(Some(Kind::Cheats), 4),
             backup: weight(Some(Kind::Backups), 4).saturating_sub(2),
+            open: if recipe.has(Kind::Opens) {
+                Random::new(!recipe.seed).below(3)
+            } else {
+                0
+            },
         };
         if !mood.closes() {
             // Whoever is betrayed closes the channel.

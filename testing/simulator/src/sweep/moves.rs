@@ -2,9 +2,9 @@
 
 use std::collections::VecDeque;
 
-use bitcoin::FeeRate;
+use bitcoin::{Amount, FeeRate};
 use quittance_channel::{CloseRequest, ForwardingPolicy};
-use quittance_manager::{Command, Input};
+use quittance_manager::{Command, Input, NewChannel};
 use quittance_monitor::FeeEstimates;
 use quittance_payments::HintHop;
 use quittance_primitives::{ChannelId, CltvExpiryDelta, FeeratePerKw, MilliSatoshi, PaymentId, ShortChannelId};
@@ -23,6 +23,8 @@ const NEVER_TRIMMED: u64 = 20_000_000;
 /// Blocks that are found while things fail: fewer than a node may be away in without missing a deadline (A2), and in runs without closes so
 /// few that no deadline comes near.
 pub(super) const BLOCKS_MAX: u64 = 10;
+/// Channels that are opened while things fail.
+const OPENS_MAX: u64 = 4;
 /// The deepest reorganisation: less than what is called buried.
 const REORG_MAX: u64 = 4;
 
@@ -60,7 +62,7 @@ impl Sweep {
         let waits = self.world.nodes[node].syncs_wait;
         // What is not yet safe is in the greatest danger.
         let danger = if waits { 2 } else { 1 };
-        let actions: [(u64, Action); 22] = [
+        let actions: [(u64, Action); 23] = [
             (mood.pay, Self::pay),
             (if waits { 12 } else { 0 }, |sweep, node| sweep.world.sync(node)),
             (mood.crash * danger, Self::die),
@@ -83,6 +85,7 @@ impl Sweep {
             (mood.cheat, Self::cheat),
             (mood.backup, Self::restore_backup),
             (mood.backup, Self::promote_replica),
+            (mood.open, Self::open),
         ];
         let mut drawn = self.random.below(actions.iter().map(|(weight, _)| weight).sum());
         for (weight, action) in actions {
@@ -318,7 +321,7 @@ impl Sweep {
             1 => jump,
             _ => -jump,
         };
-        self.world.checker.terms_forgotten(node);
+        self.world.checker.clock_set(node);
         self.world
             .tell(|world| format!("{}'s clock is set", world.nodes[node].name));
     }
@@ -389,6 +392,27 @@ impl Sweep {
             Command::CloseChannel(channel, request)
         };
         self.world.command(node, command);
+    }
+
+    /// A user opens a channel to a peer; now and then its wallet has no coins for it.
+    fn open(&mut self, node: NodeIndex) {
+        let peer = self.pick(self.world.nodes.len());
+        if self.figures.opens >= OPENS_MAX || !self.world.is_connected(node, peer) {
+            return;
+        }
+        self.figures.opens += 1;
+        self.world.nodes[node].user.is_out_of_coins = self.random.chance(20);
+        let capacity = Amount::from_sat(100_000 + self.random.below(10_000_000));
+        let new = NewChannel {
+            peer: self.world.nodes[peer].id(),
+            capacity,
+            push: MilliSatoshi(self.random.below(capacity.to_sat() * 500)),
+            channel_type: None,
+            announce: self.random.chance(40),
+            feerate: FeeratePerKw(1_000),
+            keys: self.world.nodes[node].signer.new_channel_keys(),
+        };
+        self.world.command(node, Command::OpenChannel(Box::new(new)));
     }
 
     /// A user changes by what its node forwards through a channel: cheaper than the payers of this world believe, and seldom dearer.

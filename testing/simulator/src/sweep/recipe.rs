@@ -79,6 +79,8 @@ kinds! {
     Spikes "spikes",
     /// Revoked commitments are put into blocks, and what their owners can make of them.
     Cheats "cheats",
+    /// Users open channels, and have the money for it or not.
+    Opens "opens",
     /// Stores come back from an older moment: a backup that is declared, or a replica that was behind.
     Backups "backups",
 }

@@ -232,6 +232,10 @@ impl World {
 
     /// A node's wallet funds an opening, or the whole batch once its last output is known.
     pub fn fund(&mut self, node: NodeIndex, peer: NodeId, temporary_channel_id: ChannelId, output: TxOut) {
+        if self.nodes[node].user.is_out_of_coins {
+            self.command(node, Command::AbandonOpening(peer, temporary_channel_id));
+            return;
+        }
         let wanted = match &mut self.batch {
             None => vec![(peer, temporary_channel_id, output)],
             Some((size, waiting)) => {
@@ -307,7 +311,16 @@ impl World {
     }
 
     pub(super) fn submit(&mut self, node: NodeIndex, transaction: &Transaction) {
-        if let Err(why) = self.chain.chain.submit(transaction) {
+        let submitted = self.chain.chain.submit(transaction);
+        self.tell(|world| {
+            let name = &world.nodes[node].name;
+            let end = match &submitted {
+                Ok(_) => String::new(),
+                Err(why) => format!(", and is refused: {why}"),
+            };
+            format!("{name} broadcasts the funding {}{end}", transaction.compute_txid())
+        });
+        if let Err(why) = submitted {
             self.chain.refused.push((node, why.to_string()));
         }
     }

@@ -126,7 +126,9 @@ impl World {
             let told = process.manager.terms_of_peer(&id);
             let is_told = told.is_some_and(|told| is_said(&goes_by, told));
             let is_excused = [node, other].iter().any(|end| self.checker.excused.contains(end));
-            if !is_told && !is_excused && !self.checker.may_have_forgotten_terms(other) {
+            let may_be_missing =
+                self.checker.may_have_forgotten_terms(other) || self.checker.may_have_ignored_terms(node);
+            if !is_told && !is_excused && !may_be_missing {
                 found.push(format!(
                     "node {node} was told {told:?} by {other}, which goes by {goes_by:?}"
                 ));

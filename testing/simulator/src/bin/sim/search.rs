@@ -99,8 +99,8 @@ fn print(sum: &Sum, taken: Duration) {
         figures.crashes, figures.restores, figures.rebuilds, figures.cuts, figures.garbage,
     );
     println!(
-        "chain: {} blocks among the faults, {} reorganisations, {} fee spikes, {} commitments broadcast",
-        figures.blocks, figures.reorgs, figures.spikes, figures.closes,
+        "chain: {} blocks among the faults, {} reorganisations, {} fee spikes, {} channels opened, {} commitments broadcast",
+        figures.blocks, figures.reorgs, figures.spikes, figures.opens, figures.closes,
     );
     println!(
         "betrayals: {} revoked commitments in blocks, {} of them with second stages; {} stores or replicas of an older moment",
