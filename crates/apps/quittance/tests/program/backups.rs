@@ -260,6 +260,13 @@ fn a_backup_is_finished_though_whoever_asked_for_it_is_gone() {
             body.len()
         )
         .unwrap();
+        // A request that nobody has read yet goes with its connection.
+        let name = format!("backup-{number}");
+        Town::wait_for("the backup begins", || {
+            let mut entries = std::fs::read_dir(folder.path())?.filter_map(Result::ok);
+            Ok(entries.any(|entry| entry.file_name().to_string_lossy().contains(&name)))
+        })
+        .unwrap();
         drop(stream);
         Town::wait_for("the backup is whole", || Ok(backup.join("backup.json").exists())).unwrap();
     }
