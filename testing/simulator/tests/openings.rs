@@ -5,7 +5,7 @@ use bitcoin::Amount;
 use quittance_channel::opening::{OpenRefusal, OpeningPolicy};
 use quittance_channel::{Attached, Channel, Phase};
 use quittance_manager::{Command, Input, NewChannel, OpeningEnd, Response};
-use quittance_primitives::{BlockCount, ChannelId, FeeratePerKw, MilliSatoshi, PaymentId};
+use quittance_primitives::{BlockCount, ChannelId, FeeratePerKw, MilliSatoshi, NodeId, PaymentId};
 use quittance_regtest::MineOptions;
 use quittance_simulator::{End, Garbage, NodeIndex, RowsAfterCrash, World};
 use quittance_store::memory::Keep;
@@ -25,6 +25,14 @@ fn world_without_coins() -> World {
     let mut world = world();
     world.batch = Some((usize::MAX, Vec::new()));
     world
+}
+
+/// A's wallet has coins after all: the opening that waited for them is funded. Who its peer is.
+fn find_coins(world: &mut World) -> NodeId {
+    let (_, waiting) = world.batch.take().expect("an opening waits");
+    let (peer, temporary, output) = waiting.into_iter().next().expect("it asked for coins");
+    world.fund(A, peer, temporary, output);
+    peer
 }
 
 /// B begins anew, and asks something else of channels.
@@ -128,6 +136,9 @@ fn an_opening_that_is_unknown_is_not_given_up() {
     world.settle();
     assert_eq!(last(&world, B), Some(Response::UnknownOpening(opening)));
     assert_eq!(end(&world, opening), None);
+    find_coins(&mut world);
+    world.settle();
+    assert_eq!(world.broadcast.len(), 1, "and it goes on");
 }
 
 #[test]
@@ -162,9 +173,7 @@ fn an_opening_whose_terms_we_refuse_ends_with_the_reason() {
 fn an_opening_that_is_cut_off_after_it_was_funded_gives_its_coins_back() {
     let mut world = world_without_coins();
     let opening = open(&mut world, 1_000_000);
-    let (_, waiting) = world.batch.take().expect("it waits");
-    let (peer, temporary, output) = waiting.into_iter().next().expect("it asked for coins");
-    world.fund(A, peer, temporary, output);
+    find_coins(&mut world);
     assert_eq!(count(&world, A, "funding_created"), 1);
     world.crash(B, Keep::All, RowsAfterCrash::Whole);
     world.settle();
@@ -176,12 +185,10 @@ fn an_opening_that_is_cut_off_after_it_was_funded_gives_its_coins_back() {
 fn coins_for_an_opening_that_is_gone_are_given_back() {
     let mut world = world_without_coins();
     let opening = open(&mut world, 1_000_000);
-    let (_, waiting) = world.batch.take().expect("it waits");
     world.crash(B, Keep::All, RowsAfterCrash::Whole);
     world.settle();
-    let (peer, temporary, output) = waiting.into_iter().next().expect("it asked for coins");
     world.nodes[A].user.openings_ended.clear();
-    world.fund(A, peer, temporary, output);
+    find_coins(&mut world);
     assert_eq!(end(&world, opening), Some((OpeningEnd::GivenUp, true)));
 }
 
@@ -215,9 +222,7 @@ fn open_to_a(world: &mut World) {
 fn a_peer_that_opens_under_the_id_of_our_own_opening_is_refused() {
     let mut world = world_without_coins();
     open(&mut world, 1_000_000);
-    let (_, waiting) = world.batch.take().expect("it waits");
-    let (peer, temporary, output) = waiting.into_iter().next().expect("it asked for coins");
-    world.fund(A, peer, temporary, output);
+    find_coins(&mut world);
     assert!(world.settle_until(A, B, "funding_created"));
     // B reads where our funding will be, and does not answer.
     let told = std::cell::RefCell::new(None);
@@ -323,9 +328,7 @@ fn a_channel_that_was_failed_before_it_was_funded_is_given_up_in_time_too() {
 fn an_opening_that_is_accepted_twice_gives_its_coins_back() {
     let mut world = world_without_coins();
     let opening = open(&mut world, 1_000_000);
-    let (_, waiting) = world.batch.take().expect("it waits");
-    let (peer, temporary, output) = waiting.into_iter().next().expect("it asked for coins");
-    world.fund(A, peer, temporary, output);
+    let peer = find_coins(&mut world);
     assert!(world.settle_until(A, B, "funding_created"));
     let accepts = world.sent_lately(B, A).into_iter();
     let mut accepts = accepts.filter(|message| matches!(message, Message::AcceptChannel(_)));

@@ -164,14 +164,17 @@ impl ChannelManager {
 
     /// Gives up an opening of ours.
     pub(crate) fn abandon_opening(&mut self, peer: NodeId, id: ChannelId, turn: &mut Turn<'_>) -> Response {
-        let is_ours = matches!(self.openings.get(&(peer, id)), Some(Opening::Ours(_)));
-        match self.openings.remove(&(peer, id)).filter(|_| is_ours) {
+        match self.openings.remove(&(peer, id)) {
             Some(Opening::Ours(funder)) => {
                 self.tell_given_up(peer, funder.current_channel_id(), turn);
                 self.opening_ended(funder.forget(), OpeningEnd::GivenUp, turn);
                 Response::Done
             }
-            _ => Response::UnknownOpening(id),
+            Some(theirs @ Opening::Theirs(_)) => {
+                self.openings.insert((peer, id), theirs);
+                Response::UnknownOpening(id)
+            }
+            None => Response::UnknownOpening(id),
         }
     }
 
