@@ -47,7 +47,7 @@ pub(crate) struct Options {
     /// Only this: requests that this program of schemathesis draws from the OpenAPI document
     #[arg(long, value_name = "PROGRAM")]
     schemathesis: Option<PathBuf>,
-    /// Only this: private, unconfirmed and announced channels
+    /// Only this: private channels, and those that are used before a block
     #[arg(long)]
     channels: bool,
     /// For how many seconds it may draw them

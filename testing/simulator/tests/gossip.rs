@@ -1,13 +1,55 @@
 //! What nodes tell each other of their own channels (BOLT 7).
 
+use bitcoin::Amount;
+use quittance_channel::opening::ChannelType;
 use quittance_channel::{Attached, ForwardingPolicy};
-use quittance_manager::{Command, GossipToSign, Input, Outgoing, Response};
-use quittance_primitives::{ChannelId, CltvExpiryDelta, MilliSatoshi, PaymentId, ShortChannelId};
+use quittance_manager::{Command, GossipToSign, Input, NewChannel, Outgoing, Response};
+use quittance_primitives::{
+    ChannelId, CltvExpiryDelta, Feature, FeeratePerKw, MilliSatoshi, PaymentId, ShortChannelId,
+};
 use quittance_simulator::{ChannelSetup, End, RowsAfterCrash, World};
 use quittance_store::memory::Keep;
+use quittance_transactions::CommitmentFormat;
 use quittance_wire::{ChannelUpdate, Message};
 
 const AMOUNT: MilliSatoshi = MilliSatoshi(50_000_000);
+
+/// Symptom: invoices had no hint where the peer was LDK and the channel went by its alias. Cause: LDK calls the channel by its place in what it
+/// says to us, as BOLT 7 allows, and we did not know it by that.
+#[test]
+fn a_peer_may_call_a_channel_by_its_place_where_others_may_not() {
+    let mut world = World::new(2, 1);
+    world.features = world.features.clone().offering(Feature::ScidAlias);
+    world.connect(0, 1);
+    let new = NewChannel {
+        peer: world.nodes[1].id(),
+        capacity: Amount::from_sat(1_000_000),
+        push: MilliSatoshi(0),
+        channel_type: Some(ChannelType {
+            scid_alias: true,
+            ..ChannelType::basic(CommitmentFormat::Anchors)
+        }),
+        announce: false,
+        feerate: FeeratePerKw(1_000),
+        keys: world.nodes[0].signer.new_channel_keys(),
+    };
+    world.command(0, Command::OpenChannel(Box::new(new)));
+    world.settle();
+    world.mine(6);
+    world.tick();
+    let state = world.nodes[1].channel_with(&world.nodes[0].id()).unwrap().state();
+    let (id, place) = (state.facts.channel_id, state.funding.unwrap().short_channel_id);
+    assert!(!state.is_named(place));
+    let heard = world.heard(1, id).unwrap().clone();
+    let by_place = ChannelUpdate {
+        short_channel_id: place,
+        timestamp: heard.timestamp + 60,
+        fee_base_msat: 77,
+        ..heard
+    };
+    say(&mut world, 0, 1, by_place);
+    assert_eq!(world.heard(1, id).unwrap().fee_base_msat, 77);
+}
 
 /// A node and its peers in a line, a second after they met.
 fn line(nodes: u8) -> (World, Vec<ChannelId>) {

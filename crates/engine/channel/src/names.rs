@@ -13,6 +13,11 @@ impl ChannelState {
         self.aliases.local == Some(name) || self.shown_place() == Some(name)
     }
 
+    /// Whether this is the funding's place in the chain: by it the two ends, and their users, may mean the channel also where nobody else does.
+    pub fn is_at(&self, place: ShortChannelId) -> bool {
+        self.funding.is_some_and(|funding| funding.short_channel_id == place)
+    }
+
     /// By what others name the channel when they want an HTLC to be sent to us through it: what our peer listens to.
     pub fn name_at_peer(&self) -> Option<ShortChannelId> {
         self.aliases.remote.or_else(|| self.shown_place())

@@ -596,10 +596,7 @@ impl ChannelManager {
 
     /// The channel that our own user means, who may call it by its place even where nobody else does.
     pub(crate) fn channel_meant_by_user(&self, name: ShortChannelId) -> Option<ChannelId> {
-        let is_at = |channel: &&Channel| {
-            let funding = channel.state().funding;
-            funding.is_some_and(|funding| funding.short_channel_id == name)
-        };
+        let is_at = |channel: &&Channel| channel.state().is_at(name);
         let placed = || Some(self.channels.values().find(is_at)?.state().facts.channel_id);
         self.channel_named(name).or_else(placed)
     }

@@ -218,7 +218,45 @@ pub(super) fn restored_store_waits_for_its_peers(effort: Effort) -> Report {
             "what may be revoked is not broadcast"
         );
     };
-    current + Schedule::new(world, &[A], script, end).with_whole_rows().run(effort)
+    let old = Schedule::new(world, &[A], script, end).with_whole_rows().run(effort);
+    current + old + taken_back(effort)
+}
+
+/// A's state is older by one revocation. B closes by a commitment that A knows, and a reorganisation takes that back: the channel counts as closed
+/// for A, but by no commitment of its own, which is revoked.
+fn taken_back(effort: Effort) -> Report {
+    let mut world = direct();
+    let hold = world.hold_invoice(B, AMOUNT);
+    pay_direct(&mut world, &hold.invoice);
+    assert!(world.settle_until(B, A, "commitment_signed"));
+    let before = world.lsn(A);
+    world.settle();
+    restore(&mut world, before);
+    world.checker.excused.insert(A);
+    closes(&mut world, B, A);
+    world.mine(1);
+    let script = |world: &mut World| {
+        world.start(A);
+        world.reorg(1, &MineOptions::empty(2));
+        world.forget_mempool();
+        world.mine_with(&MineOptions::empty(1));
+        let is_closed = |(_, phase): &(ChannelId, Phase)| matches!(phase, Phase::ForceClosed(_));
+        assert!(
+            !world.is_up(A) || phases(world, A).iter().all(is_closed),
+            "A saw the channel closed"
+        );
+    };
+    let end = |world: &mut World| {
+        world.recover();
+        world.mine_with(&MineOptions::empty(1));
+        assert!(
+            !world.checker.has_closed(A, channel(world)),
+            "what may be revoked is not broadcast"
+        );
+        settle_on_chain(world);
+        assert!(!world.checker.has_closed(A, channel(world)), "nor later");
+    };
+    Schedule::new(world, &[A], script, end).with_whole_rows().run(effort)
 }
 
 fn channel(world: &World) -> ChannelId {

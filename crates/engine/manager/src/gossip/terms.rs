@@ -230,10 +230,11 @@ impl ChannelManager {
             .put(Key::Terms(id), TERMS_VERSION, &row.to_bytes());
     }
 
-    /// The channel with `peer` that has this name: its place in the chain, or the alias that we gave it.
+    /// The channel with `peer` that the peer calls so: by the alias that we gave it or, whatever others may call it, by its place (BOLT 7).
     fn channel_meant(&self, peer: &NodeId, name: ShortChannelId) -> Option<ChannelId> {
-        let id = self.channel_named(name)?;
-        (self.channels[&id].state().facts.peer == *peer).then_some(id)
+        let mut states = self.channels.values().map(Channel::state);
+        let meant = states.find(|state| state.facts.peer == *peer && (state.is_named(name) || state.is_at(name)))?;
+        Some(meant.facts.channel_id)
     }
 }
 

@@ -122,7 +122,7 @@ mod switched {
     }
 
     /// Rows that are about what a mutant does, where chance would seldom come to it: they are tried first.
-    const STORIES: [(Mutant, &str); 20] = [
+    const STORIES: [(Mutant, &str); 21] = [
         (Mutant::PaymentRowAfterSend, "OP-09"),
         (Mutant::OldRowBelieved, "OP-11"),
         (Mutant::SignedAgainOtherwise, "RE-02"),
@@ -143,6 +143,7 @@ mod switched {
         (Mutant::RevokedHtlcsNotKept, "OC-08"),
         (Mutant::AliasNotLogged, "CH-08"),
         (Mutant::UpgradeUnannounced, "ST-14"),
+        (Mutant::BarredUntilSeen, "RB-11"),
     ];
 
     fn by_rows(bug: Mutant, share: Duration) -> Option<String> {
