@@ -4,7 +4,7 @@
 //! sampled so that all rows fit into it. Exit code 1: a row failed, or a row of phase 1 has no test; with `--strict` any row
 //! without a test.
 
-use std::fmt::Write;
+use std::fmt::{self, Write as _};
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -132,7 +132,25 @@ enum Verdict {
     NoTest,
 }
 
-/// Runs the rows on two threads. With a budget each row gets its share, by how long a few of its runs take.
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Passed(report) => write!(
+                f,
+                "pass  {:>5} crash points {:>6} runs",
+                report.crash_points, report.runs
+            ),
+            Self::Failed(reason) => {
+                let reason: Vec<_> = reason.split_whitespace().collect();
+                write!(f, "FAIL  {}", reason.join(" "))
+            }
+            Self::NoTest => f.write_str("no test yet"),
+        }
+    }
+}
+
+/// Runs the rows on two threads. With a budget each row gets its share, by how long a few of its runs take; without one, which
+/// may take long, each row is told when it ends.
 fn run(wanted: &[&Row], budget: Option<Duration>) -> Vec<Verdict> {
     let next = AtomicUsize::new(0);
     let verdicts: Mutex<Vec<Option<Verdict>>> = Mutex::new(wanted.iter().map(|_| None).collect());
@@ -143,7 +161,11 @@ fn run(wanted: &[&Row], budget: Option<Duration>) -> Vec<Verdict> {
         for _ in 0..2 {
             scope.spawn(|| {
                 while let Some(row) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let started = Instant::now();
                     let verdict = test_of(row).map_or(Verdict::NoTest, |test| judge(test, share));
+                    if budget.is_none() && matches!(verdict, Verdict::Passed(_) | Verdict::Failed(_)) {
+                        eprintln!("{} {verdict} in {:.0} s", row.id, started.elapsed().as_secs_f64());
+                    }
                     let place = wanted.iter().position(|other| other.id == row.id).unwrap_or(0);
                     if let Ok(mut verdicts) = verdicts.lock() {
                         verdicts[place] = Some(verdict);
@@ -209,25 +231,19 @@ fn print(wanted: &[&Row], verdicts: &[Verdict], strict: bool) -> ExitCode {
     let mut overdue = 0;
     let mut text = String::new();
     for (row, verdict) in wanted.iter().zip(verdicts) {
-        let what = match verdict {
+        match verdict {
             Verdict::Passed(report) => {
                 passed += 1;
                 points += report.crash_points;
                 runs += report.runs;
-                format!("pass  {:>5} crash points {:>6} runs", report.crash_points, report.runs)
             }
-            Verdict::Failed(reason) => {
-                failed += 1;
-                let reason: Vec<_> = reason.split_whitespace().collect();
-                format!("FAIL  {}", reason.join(" "))
-            }
+            Verdict::Failed(_) => failed += 1,
             Verdict::NoTest => {
                 missing += 1;
                 overdue += u32::from(row.phase == 1);
-                "no test yet".to_owned()
             }
-        };
-        let _ = writeln!(text, "{} {:<76} {what}", row.id, row.name);
+        }
+        let _ = writeln!(text, "{} {:<76} {verdict}", row.id, row.name);
     }
     print!("{text}");
     println!("{passed} passed over {points} crash points in {runs} runs, {failed} failed, {missing} without a test");
