@@ -34,6 +34,14 @@ pub struct BySide<T> {
 }
 
 impl<T> BySide<T> {
+    /// What `value` is for each end.
+    pub fn each(value: impl Fn(Side) -> T) -> Self {
+        Self {
+            local: value(Side::Local),
+            remote: value(Side::Remote),
+        }
+    }
+
     /// The value of one end.
     pub const fn of(&self, side: Side) -> &T {
         match side {

@@ -175,28 +175,46 @@ impl Commitments {
 
     /// The balances of both sides in the commitment `view`, beside its HTLCs, before fee and anchors, in msat.
     pub fn balances(&self, view: View) -> BySide<MilliSatoshi> {
-        let mut moved = Moved::default();
-        for htlc in self.places() {
-            moved.count(&htlc, view);
-        }
-        moved.balances(self)
+        let moved = |side| {
+            let mut moved = Moved::default();
+            for htlc in self.places_of(side) {
+                moved.count(&htlc, view);
+            }
+            moved
+        };
+        self.balances_beside(BySide::each(moved))
     }
 
-    /// Every HTLC that is not irrevocably removed, and where it stands, for sums over them.
-    pub(crate) fn places(&self) -> impl Iterator<Item = Place<'_>> {
-        let offered = self.offered.values().map(|htlc| Place {
-            offered_by: Side::Local,
-            amount: htlc.terms.amount,
-            state: htlc.state,
-            removal: htlc.removal.as_ref(),
-        });
-        let received = self.received.values().map(|htlc| Place {
-            offered_by: Side::Remote,
-            amount: htlc.terms.amount,
-            state: htlc.state,
-            removal: htlc.removal.as_ref(),
-        });
-        offered.chain(received)
+    /// The balances of both sides beside what their HTLCs move, in msat.
+    pub(crate) fn balances_beside(&self, moved: BySide<Moved>) -> BySide<MilliSatoshi> {
+        let balance_of = |side: Side| {
+            let own = moved.of(side);
+            let mut balance = *self.settled.of(side);
+            add(&mut balance, moved.of(side.other()).fulfilled);
+            subtract(&mut balance, own.in_flight);
+            subtract(&mut balance, own.fulfilled);
+            balance
+        };
+        BySide::each(balance_of)
+    }
+
+    /// Every HTLC of `side` that is not irrevocably removed, and where it stands, for sums over them. HTLCs are large: several sums cost
+    /// less over this than over them.
+    pub(crate) fn places_of(&self, side: Side) -> Vec<Place<'_>> {
+        match side {
+            Side::Local => {
+                let offered = self.offered.values();
+                offered
+                    .map(|htlc| Place::of(&htlc.terms, htlc.state, htlc.removal.as_ref()))
+                    .collect()
+            }
+            Side::Remote => {
+                let received = self.received.values();
+                received
+                    .map(|htlc| Place::of(&htlc.terms, htlc.state, htlc.removal.as_ref()))
+                    .collect()
+            }
+        }
     }
 
     /// What the commitment `view` shares out, or `None` if its point is not known yet or it does not exist.
@@ -278,49 +296,40 @@ impl Commitments {
 /// What a sum over HTLCs needs of one of them.
 #[derive(Clone, Copy)]
 pub(crate) struct Place<'a> {
-    pub(crate) offered_by: Side,
     pub(crate) amount: MilliSatoshi,
     state: HtlcState,
     removal: Option<&'a Removal>,
 }
 
-impl Place<'_> {
-    /// Whether the commitment `view` contains the HTLC.
-    pub(crate) const fn is_in(&self, view: View) -> bool {
-        view.contains(self.state)
+impl<'a> Place<'a> {
+    const fn of(terms: &HtlcTerms, state: HtlcState, removal: Option<&'a Removal>) -> Self {
+        Self {
+            amount: terms.amount,
+            state,
+            removal,
+        }
     }
 }
 
-/// What the HTLCs move between the balances of one commitment.
+/// What the HTLCs of one side take from its balance in one commitment.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Moved {
-    paid: BySide<MilliSatoshi>,
-    gained: BySide<MilliSatoshi>,
+    /// Held by HTLCs that are in it.
+    pub(crate) in_flight: MilliSatoshi,
+    /// The other side's by now: their HTLCs have left it by their preimages.
+    fulfilled: MilliSatoshi,
 }
 
 impl Moved {
-    /// Counts one more HTLC: one in the commitment is paid for by whoever offered it, one that is fulfilled is gained by the other side too.
-    pub(crate) fn count(&mut self, htlc: &Place<'_>, view: View) {
-        if htlc.is_in(view) {
-            add(self.paid.of_mut(htlc.offered_by), htlc.amount);
+    /// Counts one more HTLC. Whether the commitment `view` contains it.
+    pub(crate) fn count(&mut self, htlc: &Place<'_>, view: View) -> bool {
+        let is_in = view.contains(htlc.state);
+        if is_in {
+            add(&mut self.in_flight, htlc.amount);
         } else if htlc.removal.and_then(Removal::preimage).is_some() {
-            add(self.paid.of_mut(htlc.offered_by), htlc.amount);
-            add(self.gained.of_mut(htlc.offered_by.other()), htlc.amount);
+            add(&mut self.fulfilled, htlc.amount);
         }
-    }
-
-    /// The balances beside all that was counted.
-    pub(crate) fn balances(&self, commitments: &Commitments) -> BySide<MilliSatoshi> {
-        let balance_of = |side: Side| {
-            let mut balance = *commitments.settled.of(side);
-            add(&mut balance, *self.gained.of(side));
-            subtract(&mut balance, *self.paid.of(side));
-            balance
-        };
-        BySide {
-            local: balance_of(Side::Local),
-            remote: balance_of(Side::Remote),
-        }
+        is_in
     }
 }
 

@@ -14,14 +14,9 @@ const FEE_SPIKE_FACTOR: u32 = 2;
 /// that a full channel stays quick.
 pub(crate) struct Prospect<'a> {
     facts: &'a ChannelFacts,
-    view: View,
     feerate: FeeratePerKw,
     balances: BySide<MilliSatoshi>,
-    moved: Moved,
     flight: BySide<Flight>,
-    dust: MilliSatoshi,
-    untrimmed: u32,
-    untrimmed_in_spike: u32,
     outputs_from: BySide<Threshold>,
 }
 
@@ -35,8 +30,12 @@ struct Threshold {
 /// What one side has in flight, dust included.
 #[derive(Clone, Copy, Default)]
 struct Flight {
+    moved: Moved,
     count: u32,
-    sum: MilliSatoshi,
+    /// What HTLCs without an output hold.
+    dust: MilliSatoshi,
+    untrimmed: u32,
+    untrimmed_in_spike: u32,
 }
 
 /// A balance does not cover what is asked of it.
@@ -54,32 +53,20 @@ impl<'a> Prospect<'a> {
 
     /// The commitment `view` at another feerate.
     pub(crate) fn at(state: &'a ChannelState, view: View, feerate: FeeratePerKw) -> Self {
-        let mut prospect = Self::without_htlcs(state, view, feerate);
-        for htlc in state.commitments.places() {
-            prospect.see(&htlc);
-        }
-        prospect.balanced(state)
+        Self::over(state, view, feerate, &places(state))
     }
 
     /// What is on its way into the commitments of both sides.
     pub(crate) fn pending(state: &'a ChannelState) -> BySide<Self> {
-        let of = |view| Self::without_htlcs(state, view, state.commitments.feerate(view));
-        let (mut local, mut remote) = (of(View::LocalPending), of(View::RemotePending));
-        // HTLCs are large: two passes over what the sums need of them cost less than a second one over all of them.
-        let places: Vec<_> = state.commitments.places().collect();
-        for htlc in &places {
-            local.see(htlc);
-        }
-        for htlc in &places {
-            remote.see(htlc);
-        }
+        let places = places(state);
+        let of = |view| Self::over(state, view, state.commitments.feerate(view), &places);
         BySide {
-            local: local.balanced(state),
-            remote: remote.balanced(state),
+            local: of(View::LocalPending),
+            remote: of(View::RemotePending),
         }
     }
 
-    fn without_htlcs(state: &'a ChannelState, view: View, feerate: FeeratePerKw) -> Self {
+    fn over(state: &'a ChannelState, view: View, feerate: FeeratePerKw, places: &BySide<Vec<Place<'_>>>) -> Self {
         let (facts, owner) = (&state.facts, view.owner());
         let dust_limit = facts.sides.of(owner).dust_limit;
         let least = |offered_by, feerate| {
@@ -87,37 +74,19 @@ impl<'a> Prospect<'a> {
             let least = fees::htlc_output_min(facts.format, direction, feerate, dust_limit);
             MilliSatoshi(least.to_sat().saturating_mul(1_000))
         };
-        let outputs_from = |offered_by| Threshold {
+        let outputs_from = BySide::each(|offered_by| Threshold {
             now: least(offered_by, feerate),
             in_spike: least(offered_by, spiked(feerate)),
-        };
+        });
+        let flight = BySide::each(|side| Flight::of(places.of(side), view, *outputs_from.of(side)));
+        let moved = BySide::each(|side| flight.of(side).moved);
         Self {
             facts,
-            view,
             feerate,
-            balances: BySide::default(),
-            moved: Moved::default(),
-            flight: BySide::default(),
-            dust: MilliSatoshi::ZERO,
-            untrimmed: 0,
-            untrimmed_in_spike: 0,
-            outputs_from: BySide {
-                local: outputs_from(Side::Local),
-                remote: outputs_from(Side::Remote),
-            },
+            balances: state.commitments.balances_beside(moved),
+            flight,
+            outputs_from,
         }
-    }
-
-    fn see(&mut self, htlc: &Place<'_>) {
-        self.moved.count(htlc, self.view);
-        if htlc.is_in(self.view) {
-            self.count(htlc.offered_by, htlc.amount);
-        }
-    }
-
-    fn balanced(mut self, state: &ChannelState) -> Self {
-        self.balances = self.moved.balances(&state.commitments);
-        self
     }
 
     /// The same with one more HTLC of `offered_by`.
@@ -128,7 +97,9 @@ impl<'a> Prospect<'a> {
             balance: *balance,
             needed: terms.amount,
         })?;
-        self.count(offered_by, terms.amount);
+        let flight = self.flight.of_mut(offered_by);
+        add(&mut flight.moved.in_flight, terms.amount);
+        flight.count(terms.amount, *self.outputs_from.of(offered_by));
         Ok(self)
     }
 
@@ -139,12 +110,14 @@ impl<'a> Prospect<'a> {
 
     /// How much `side` has in flight in it, dust included.
     pub(crate) const fn in_flight_of(&self, side: Side) -> MilliSatoshi {
-        self.flight.of(side).sum
+        self.flight.of(side).moved.in_flight
     }
 
     /// What the HTLCs without an output hold together.
-    pub(crate) const fn dust(&self) -> MilliSatoshi {
-        self.dust
+    pub(crate) fn dust(&self) -> MilliSatoshi {
+        let mut dust = self.flight.local.dust;
+        add(&mut dust, self.flight.remote.dust);
+        dust
     }
 
     /// Whether `side` keeps its reserve, and pays fee and anchors beside it if it is the opener.
@@ -201,31 +174,46 @@ impl<'a> Prospect<'a> {
     }
 
     fn opener_cost(&self) -> Amount {
-        fees::opener_cost(self.facts.format, self.feerate, self.untrimmed)
+        fees::opener_cost(self.facts.format, self.feerate, self.sum_of(|flight| flight.untrimmed))
     }
 
     fn spiked_cost(&self, further: u32) -> Amount {
         fees::opener_cost(
             self.facts.format,
             spiked(self.feerate),
-            self.untrimmed_in_spike + further,
+            self.sum_of(|flight| flight.untrimmed_in_spike) + further,
         )
     }
 
-    fn count(&mut self, offered_by: Side, amount: MilliSatoshi) {
-        let flight = self.flight.of_mut(offered_by);
-        flight.count += 1;
-        add(&mut flight.sum, amount);
-        let outputs_from = self.outputs_from.of(offered_by);
+    fn sum_of(&self, count: impl Fn(&Flight) -> u32) -> u32 {
+        count(&self.flight.local) + count(&self.flight.remote)
+    }
+}
+
+impl Flight {
+    fn of(places: &[Place<'_>], view: View, outputs_from: Threshold) -> Self {
+        let mut flight = Self::default();
+        for htlc in places {
+            if flight.moved.count(htlc, view) {
+                flight.count(htlc.amount, outputs_from);
+            }
+        }
+        flight
+    }
+
+    fn count(&mut self, amount: MilliSatoshi, outputs_from: Threshold) {
+        self.count += 1;
         if amount < outputs_from.now {
             add(&mut self.dust, amount);
         } else {
             self.untrimmed += 1;
         }
-        if amount >= outputs_from.in_spike {
-            self.untrimmed_in_spike += 1;
-        }
+        self.untrimmed_in_spike += u32::from(amount >= outputs_from.in_spike);
     }
+}
+
+fn places(state: &ChannelState) -> BySide<Vec<Place<'_>>> {
+    BySide::each(|side| state.commitments.places_of(side))
 }
 
 fn spiked(feerate: FeeratePerKw) -> FeeratePerKw {
