@@ -10,7 +10,7 @@ use quittance_primitives::{
 use quittance_simulator::{ChannelSetup, End, RowsAfterCrash, World};
 use quittance_store::memory::Keep;
 use quittance_transactions::CommitmentFormat;
-use quittance_wire::{ChannelUpdate, Message};
+use quittance_wire::{ChannelUpdate, GossipTimestampFilter, Message};
 
 const AMOUNT: MilliSatoshi = MilliSatoshi(50_000_000);
 
@@ -304,6 +304,126 @@ fn a_public_channel_is_announced_at_six_blocks_and_no_sooner() {
     world.checker.assert_kept();
 }
 
+/// A wish to hear what others say from a time on, in seconds since 1970.
+fn filter(first_timestamp: u32) -> Message {
+    let filter = GossipTimestampFilter {
+        chain_hash: bitcoin::constants::ChainHash::REGTEST,
+        first_timestamp,
+        timestamp_range: u32::MAX,
+    };
+    filter.into()
+}
+
+/// The fees of 0 that 1 told 2 of, and how often it told what 0 calls itself.
+fn passed_on(world: &World) -> (Vec<u32>, usize) {
+    let zero = world.nodes[0].id();
+    let (mut fees, mut nodes) = (Vec::new(), 0);
+    for message in world.sent_lately(1, 2) {
+        match message {
+            Message::ChannelUpdate(update) => {
+                let hash = update.signature_hash();
+                let key = zero.public_key().expect("it is a node's");
+                if secp256k1::SECP256K1
+                    .verify_ecdsa(&hash, &update.signature, &key)
+                    .is_ok()
+                {
+                    fees.push(update.fee_base_msat);
+                }
+            }
+            Message::NodeAnnouncement(node) if node.node_id == zero => nodes += 1,
+            _ => {}
+        }
+    }
+    (fees, nodes)
+}
+
+fn wait(world: &mut World, seconds: u64) {
+    world.now_ms += seconds * 1_000;
+    world.tick();
+}
+
+#[test]
+fn what_the_other_end_says_to_everybody_is_passed_on_once_a_minute_and_its_last_word_alone() {
+    let (mut world, channel) = with_public();
+    bring(&mut world, 2, 1, filter(0));
+    world.mine(3);
+    assert_eq!(passed_on(&world), (Vec::new(), 0));
+    wait(&mut world, 60);
+    assert_eq!(passed_on(&world), (vec![1_000], 1), "with the announcement");
+    for fee in [2_000, 3_000] {
+        let policy = ForwardingPolicy {
+            fee_base: MilliSatoshi(fee),
+            ..world.policy(0, channel).unwrap()
+        };
+        world.set_policy(0, channel, policy);
+        world.settle();
+    }
+    wait(&mut world, 50);
+    assert_eq!(passed_on(&world), (vec![1_000], 1), "a minute is not over");
+    wait(&mut world, 10);
+    assert_eq!(passed_on(&world), (vec![1_000, 3_000], 1));
+    wait(&mut world, 60);
+    assert_eq!(passed_on(&world), (vec![1_000, 3_000], 1), "once");
+    world.checker.assert_kept();
+}
+
+#[test]
+fn what_others_say_goes_to_nobody_who_did_not_ask_for_it() {
+    let (mut world, channel) = with_public();
+    world.mine(3);
+    wait(&mut world, 60);
+    assert_eq!(passed_on(&world), (Vec::new(), 0), "2 has not asked");
+    world.disconnect(1, 2);
+    world.connect(1, 2);
+    world.settle();
+    let heard = ["channel_announcement", "channel_update", "node_announcement"];
+    let mut greeting = from_announcement(&world, 1, 2);
+    greeting.truncate(3);
+    assert_eq!(greeting, heard);
+    assert_eq!(passed_on(&world), (Vec::new(), 0), "nor now");
+    bring(&mut world, 2, 1, filter(0));
+    assert_eq!(passed_on(&world), (vec![1_000], 1), "it is told at once");
+    bring(&mut world, 2, 1, filter(u32::MAX));
+    let heard = world.heard(1, channel).unwrap().clone();
+    let news = ChannelUpdate {
+        timestamp: heard.timestamp + 60,
+        fee_base_msat: 2_000,
+        ..heard
+    };
+    say(&mut world, 0, 1, news);
+    wait(&mut world, 60);
+    assert_eq!(passed_on(&world), (vec![1_000], 1), "it wants no more");
+}
+
+#[test]
+fn a_peer_makes_us_write_no_more_than_is_listened_to_and_its_last_word_is_kept() {
+    let (mut world, channels) = line(2);
+    let heard = world.heard(1, channels[0]).unwrap().clone();
+    let before = world.lsn(1);
+    for number in 1..=100 {
+        let news = ChannelUpdate {
+            timestamp: heard.timestamp + number,
+            fee_base_msat: number,
+            ..heard.clone()
+        };
+        say(&mut world, 0, 1, news);
+    }
+    let fee = |world: &World| world.heard(1, channels[0]).unwrap().fee_base_msat;
+    let written = world.lsn(1).0 - before.0;
+    assert!(written <= 10, "{written} rows for 100 updates");
+    assert!(fee(&world) < 100);
+    wait(&mut world, 60);
+    assert_eq!(fee(&world), 100, "the last word");
+    let late = ChannelUpdate {
+        timestamp: heard.timestamp + 50,
+        ..heard
+    };
+    say(&mut world, 0, 1, late);
+    wait(&mut world, 60);
+    assert_eq!(fee(&world), 100, "no older one after it");
+    world.checker.assert_kept();
+}
+
 #[test]
 fn both_halves_are_sent_once_for_each_connection_until_both_are_there() {
     let (mut world, _) = with_public();
@@ -390,7 +510,7 @@ fn a_peer_that_stays_away_makes_its_channel_unusable_for_others_until_it_is_back
 #[test]
 fn queries_are_answered_for_our_own_channels() {
     use bitcoin::constants::ChainHash;
-    use quittance_wire::{EncodedShortIds, GossipTimestampFilter, QueryChannelRange, QueryShortChannelIds};
+    use quittance_wire::{EncodedShortIds, QueryChannelRange, QueryShortChannelIds};
     let (mut world, channel) = with_public();
     world.mine(3);
     let name = world.hint(1, 0).short_channel_id;
@@ -444,21 +564,17 @@ fn queries_are_answered_for_our_own_channels() {
         "channel_update",
         "channel_update",
         "node_announcement",
+        "node_announcement",
     ];
     let mut answer = from_announcement(&world, 1, 2);
-    let last = answer.split_off(answer.len() - 5);
+    let last = answer.split_off(answer.len() - 6);
     assert_eq!(last, [&whole[..], &["reply_short_channel_ids_end"]].concat());
 
-    let filter = |first: u32| GossipTimestampFilter {
-        chain_hash: ChainHash::REGTEST,
-        first_timestamp: first,
-        timestamp_range: u32::MAX,
-    };
-    bring(&mut world, 2, 1, filter(0).into());
+    bring(&mut world, 2, 1, filter(0));
     let mut sent: Vec<_> = world.sent_lately(1, 2).iter().map(Message::name).collect();
-    assert_eq!(sent.split_off(sent.len() - 4), whole);
+    assert_eq!(sent.split_off(sent.len() - 5), whole);
     let before = world.nodes[1].sent.len();
-    bring(&mut world, 2, 1, filter(u32::MAX).into());
+    bring(&mut world, 2, 1, filter(u32::MAX));
     assert_eq!(world.nodes[1].sent.len(), before, "nothing is of that time");
     world.checker.assert_kept();
 }

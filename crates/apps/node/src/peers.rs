@@ -64,7 +64,6 @@ impl Sorter {
             | Message::PeerStorageRetrieval(_)
             | Message::OnionMessage(_)
             | Message::ChannelAnnouncement(_)
-            | Message::NodeAnnouncement(_)
             | Message::ReplyShortChannelIdsEnd(_)
             | Message::ReplyChannelRange(_) => {
                 debug!(%peer, message = message.name(), "not for the engine");

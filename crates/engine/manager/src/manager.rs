@@ -312,6 +312,7 @@ impl ChannelManager {
 
     pub(crate) fn disconnect(&mut self, peer: &NodeId, turn: &mut Turn<'_>) {
         self.peers.remove(peer);
+        self.gossip.hung_up(peer);
         self.forget_openings(peer, turn);
         for (id, channel) in &mut self.channels {
             if channel.state().facts.peer == *peer {
@@ -385,6 +386,7 @@ impl ChannelManager {
         self.forward_delayed(turn);
         self.expire_payments(turn);
         self.renew_terms(turn);
+        self.pass_on(turn);
         self.answer_overdue(turn);
         self.write_checkpoints(turn);
     }

@@ -8,7 +8,7 @@ use quittance_channel::{Channel, Link, Phase, Step};
 use quittance_journal::mark;
 use quittance_primitives::{BlockCount, ChannelId, NodeId};
 use quittance_transactions::VerificationJob;
-use quittance_wire::{AnnouncementSignatures, ChannelAnnouncement, Excess, FeatureBytes, Warning};
+use quittance_wire::{AnnouncementSignatures, ChannelAnnouncement, Excess, FeatureBytes};
 
 use crate::api::{AnnouncementEnd, AnnouncementToSign, GossipToSign, Outgoing};
 use crate::gossip::terms::Audience;
@@ -36,11 +36,8 @@ impl ChannelManager {
         let is_same_name = to_sign.announcement.short_channel_id == message.short_channel_id;
         if !is_same_name || !is_signed_by_peer(channel, &to_sign, (node, bitcoin), turn) {
             mark!("gossip: a half of an announcement that does not fit");
-            let warning = Warning {
-                channel_id: id,
-                data: b"announcement_signatures does not sign the announcement of this channel".to_vec(),
-            };
-            self.send(*peer, Outgoing::Message(Box::new(warning.into())), turn);
+            let text = "announcement_signatures does not sign the announcement of this channel";
+            self.warn(*peer, id, text, turn);
             return;
         }
         // A half that fits is kept; another one that fits as well says nothing new.
@@ -95,6 +92,9 @@ impl ChannelManager {
         }
         mark!("gossip: a channel is announced");
         self.gossip.published.insert(id, name);
+        let (other, now_ms) = (channel.state().facts.peer, turn.context.now_ms);
+        self.gossip.relay.note_terms(id, now_ms);
+        self.gossip.relay.note_node(other, now_ms);
         for peer in self.peers.keys() {
             let whole = GossipToSign::Announcement(Box::new(whole.clone()));
             self.send(*peer, Outgoing::Gossip(Box::new(whole)), turn);

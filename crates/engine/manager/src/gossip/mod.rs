@@ -5,21 +5,27 @@
 //! What is said is derived from the channels whenever one has changed, and compared with what its peer was told on this connection, so
 //! that there is no list of messages that are still owed.
 //!
-//! Start at `announcing`, [`ChannelManager::tell_of_channel`]; then `terms`, `node`, `queries`.
+//! Start at `announcing`, [`ChannelManager::tell_of_channel`]; then `terms`, `node`, `queries`, `relay`, `hearing`.
 
 mod announcing;
+mod hearing;
 mod node;
 mod queries;
+mod relay;
 mod terms;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use quittance_channel::ForwardingPolicy;
 use quittance_primitives::{ChannelId, Features, NodeId, ShortChannelId};
-use quittance_wire::{ChannelUpdate, Message, NodeAddresses, NodeAnnouncement};
+use quittance_wire::{ChannelUpdate, Message, NodeAddresses, NodeAnnouncement, Warning};
 
+use crate::api::Outgoing;
 use crate::manager::ChannelManager;
 use crate::turn::Turn;
+
+use hearing::Hearing;
+use relay::Relay;
 
 pub(crate) use node::NODE_VERSION;
 pub(crate) use terms::{TERMS_VERSION, Terms};
@@ -58,6 +64,10 @@ pub(crate) struct Gossip {
     away: BTreeMap<ChannelId, u64>,
     /// Policies that were replaced a short while ago, and until when payers may still go by them, in milliseconds since 1970.
     replaced: BTreeMap<ChannelId, (ForwardingPolicy, u64)>,
+    /// How often the peer of each channel is listened to about its terms.
+    updates: BTreeMap<ChannelId, Hearing<ChannelUpdate>>,
+    /// What peers said to everybody, to be passed on.
+    relay: Relay,
 }
 
 impl Gossip {
@@ -96,6 +106,12 @@ impl Gossip {
         self.published.remove(channel);
         self.away.remove(channel);
         self.replaced.remove(channel);
+        self.updates.remove(channel);
+    }
+
+    /// The connection to a peer is gone, and with it what it wants to hear.
+    pub(crate) fn hung_up(&mut self, peer: &NodeId) {
+        self.relay.hung_up(peer);
     }
 }
 
@@ -104,6 +120,7 @@ impl ChannelManager {
     pub(crate) fn hear_gossip(&mut self, peer: &NodeId, message: &Message, turn: &mut Turn<'_>) -> bool {
         match message {
             Message::ChannelUpdate(update) => self.hear_update(peer, update, turn),
+            Message::NodeAnnouncement(announcement) => self.hear_node(peer, announcement, turn),
             Message::AnnouncementSignatures(signatures) => self.hear_signatures(peer, signatures, turn),
             Message::QueryShortChannelIds(query) => self.hear_query(*peer, query, turn),
             Message::QueryChannelRange(query) => self.hear_range_query(*peer, query, turn),
@@ -111,5 +128,11 @@ impl ChannelManager {
             _ => return false,
         }
         true
+    }
+
+    fn warn(&self, peer: NodeId, channel_id: ChannelId, text: &str, turn: &mut Turn<'_>) {
+        let data = text.as_bytes().to_vec();
+        let warning = Message::from(Warning { channel_id, data });
+        self.send(peer, Outgoing::Message(Box::new(warning)), turn);
     }
 }

@@ -8,10 +8,12 @@ use quittance_journal::mark;
 use quittance_primitives::{ChannelId, NodeId, ShortChannelId};
 use quittance_wire::{
     ChannelUpdate, ChannelUpdateChecksums, ChannelUpdateTimestamps, EncodedShortIds, EncodedTimestamps,
-    GossipTimestampFilter, Message, QueryChannelRange, QueryShortChannelIds, ReplyChannelRange,
-    ReplyShortChannelIdsEnd, WANT_CHECKSUMS, WANT_TIMESTAMPS, Warning,
+    GossipTimestampFilter, QueryChannelRange, QueryShortChannelIds, ReplyChannelRange, ReplyShortChannelIdsEnd,
+    WANT_CHECKSUMS, WANT_TIMESTAMPS,
 };
 
+use super::relay::Times;
+use super::terms::is_public;
 use crate::api::{GossipToSign, Outgoing};
 use crate::manager::ChannelManager;
 use crate::turn::Turn;
@@ -19,9 +21,9 @@ use crate::turn::Turn;
 /// Channels in one reply: with times and checksums each takes 24 of a message's 65,535 bytes.
 const CHANNELS_PER_REPLY: usize = 2_000;
 
-/// Channels that a peer hears of at once, the newest ones: each takes three messages, and of the 4,096 that may wait for a connection half may
+/// Channels that a peer hears of at once, the newest ones: each takes four messages, and of the 4,096 that may wait for a connection half may
 /// be there already when it asks. Whoever wants to know of others asks for them by their names.
-const CHANNELS_AT_ONCE_MAX: usize = 600;
+const CHANNELS_AT_ONCE_MAX: usize = 500;
 
 /// Which messages about a channel a peer wants: bits of BOLT 7 `query_flags`.
 #[derive(Clone, Copy)]
@@ -34,6 +36,10 @@ impl Wanted {
     const NODE_1: u64 = 1 << 3;
     const NODE_2: u64 = 1 << 4;
     const ALL: Self = Self(0b1_1111);
+    /// What the first node of a channel says of it and of itself.
+    const OF_FIRST: Self = Self(Self::ANNOUNCEMENT | Self::UPDATE_1 | Self::NODE_1);
+    /// What the second one says.
+    const OF_SECOND: Self = Self(Self::ANNOUNCEMENT | Self::UPDATE_2 | Self::NODE_2);
 
     const fn has(self, bit: u64) -> bool {
         self.0 & bit != 0
@@ -41,29 +47,45 @@ impl Wanted {
 }
 
 impl ChannelManager {
-    /// A peer has connected: it hears of our announced channels with others.
+    /// A peer has connected: it hears of our announced channels with others what we say of them ourselves. BOLT 7: what others say it hears when
+    /// it asks.
     pub(crate) fn greet_with_gossip(&mut self, peer: NodeId, turn: &mut Turn<'_>) {
-        let mut announced = self.announced_channels(turn);
-        announced.retain(|(_, id)| self.channels[id].state().facts.peer != peer);
-        self.tell_all_of(peer, &announced, turn);
+        let announced = self.announced_channels(turn);
+        let of_others = |id: &ChannelId| self.channels[id].state().facts.peer != peer;
+        let others: Vec<_> = announced.iter().filter(|(_, id)| of_others(id)).copied().collect();
+        for (_, id) in newest(&others) {
+            let ours = if self.is_first(id) {
+                Wanted::OF_FIRST
+            } else {
+                Wanted::OF_SECOND
+            };
+            self.tell_of_announced(peer, *id, ours, turn);
+        }
+        if !announced.is_empty() {
+            // To the peer of our only channel too: it passes on what we call ourselves, and has forgotten it if it was away.
+            self.tell_our_node(peer, turn);
+        }
     }
 
-    /// `gossip_timestamp_filter`: what we say is always ours, so only the time is looked at, and only now.
+    /// `gossip_timestamp_filter`: what is known of those times is told now, and what others say of them later is passed on.
     pub(crate) fn hear_filter(&mut self, peer: NodeId, filter: &GossipTimestampFilter, turn: &mut Turn<'_>) {
         if filter.chain_hash != self.config.opening.chain_hash {
             return;
         }
-        let first = u64::from(filter.first_timestamp);
-        let wanted = first..first + u64::from(filter.timestamp_range);
+        let times = Times::of(filter);
+        self.gossip.relay.listens(peer, times);
         let mut announced = self.announced_channels(turn);
         announced.retain(|(_, id)| {
             let terms = self.gossip.terms.get(id);
             let updates = terms.into_iter().flat_map(|terms| [&terms.ours, &terms.theirs]);
-            let mut times = updates.flatten().map(|update| u64::from(update.timestamp));
-            times.any(|time| wanted.contains(&time))
+            updates.flatten().any(|update| times.contains(update.timestamp))
         });
         mark!("gossip: a filter is answered");
-        self.tell_all_of(peer, &announced, turn);
+        let mut nodes = BTreeSet::new();
+        for (_, id) in newest(&announced) {
+            nodes.append(&mut self.tell_of_announced(peer, *id, Wanted::ALL, turn));
+        }
+        self.tell_nodes(peer, &nodes, turn);
     }
 
     /// `query_short_channel_ids`.
@@ -71,7 +93,12 @@ impl ChannelManager {
         let names = &query.encoded_short_ids.0;
         let flags = query.query_flags.as_ref().map(|flags| &flags.0);
         if flags.is_some_and(|flags| flags.len() != names.len()) {
-            self.warn(peer, "query_flags do not fit the channels asked for", turn);
+            self.warn(
+                peer,
+                ChannelId::ALL,
+                "query_flags do not fit the channels asked for",
+                turn,
+            );
             return;
         }
         let is_our_chain = query.chain_hash == self.config.opening.chain_hash;
@@ -80,7 +107,7 @@ impl ChannelManager {
         } else {
             Vec::new()
         };
-        let (mut answered, mut wants_our_node) = (BTreeSet::new(), false);
+        let (mut answered, mut nodes) = (BTreeSet::new(), BTreeSet::new());
         for (place, name) in names.iter().enumerate() {
             if answered.len() >= CHANNELS_AT_ONCE_MAX {
                 break;
@@ -91,12 +118,10 @@ impl ChannelManager {
             let (_, id) = &announced[found];
             let wanted = flags.map_or(Wanted::ALL, |flags| Wanted(flags[place].0));
             if answered.insert(*id) {
-                wants_our_node |= self.tell_of_announced(peer, *id, wanted, turn);
+                nodes.append(&mut self.tell_of_announced(peer, *id, wanted, turn));
             }
         }
-        if wants_our_node {
-            self.tell_our_node(peer, turn);
-        }
+        self.tell_nodes(peer, &nodes, turn);
         mark!("gossip: a query is answered");
         let end = ReplyShortChannelIdsEnd {
             chain_hash: query.chain_hash,
@@ -142,7 +167,7 @@ impl ChannelManager {
     }
 
     /// Our announced channels, in the order of their places. Of those that close nobody needs to hear any more.
-    fn announced_channels(&mut self, turn: &Turn<'_>) -> Vec<(ShortChannelId, ChannelId)> {
+    pub(super) fn announced_channels(&mut self, turn: &Turn<'_>) -> Vec<(ShortChannelId, ChannelId)> {
         let is_public = |channel: &&Channel| channel.state().facts.announce && channel.state().phase == Phase::Normal;
         let public = self.channels.values().filter(is_public).map(Channel::state);
         let public: Vec<_> = public
@@ -156,22 +181,16 @@ impl ChannelManager {
         announced
     }
 
-    fn tell_all_of(&mut self, peer: NodeId, announced: &[(ShortChannelId, ChannelId)], turn: &mut Turn<'_>) {
-        for (_, id) in newest(announced) {
-            self.tell_of_announced(peer, *id, Wanted::ALL, turn);
-        }
-        if !announced.is_empty() {
-            self.tell_our_node(peer, turn);
-        }
-    }
-
-    /// Tells a peer what it wants to know of an announced channel. Whether it wants to know of our node.
-    fn tell_of_announced(&self, peer: NodeId, id: ChannelId, wanted: Wanted, turn: &mut Turn<'_>) -> bool {
+    /// Tells a peer what it wants to know of an announced channel. Which nodes it wants to know of.
+    fn tell_of_announced(&self, peer: NodeId, id: ChannelId, wanted: Wanted, turn: &mut Turn<'_>) -> BTreeSet<NodeId> {
         let channel = &self.channels[&id];
         let Some(whole) = self.whole_announcement(channel) else {
-            return false;
+            return BTreeSet::new();
         };
-        let we_are_first = self.config.node_id < channel.state().facts.peer;
+        let (nodes, we_are_first) = (
+            [whole.announcement.node_id_1, whole.announcement.node_id_2],
+            self.is_first(&id),
+        );
         if wanted.has(Wanted::ANNOUNCEMENT) {
             let whole = GossipToSign::Announcement(Box::new(whole));
             self.send(peer, Outgoing::Gossip(Box::new(whole)), turn);
@@ -188,28 +207,40 @@ impl ChannelManager {
             };
             self.send(peer, outgoing, turn);
         }
-        wanted.has(if we_are_first { Wanted::NODE_1 } else { Wanted::NODE_2 })
+        let ends = [Wanted::NODE_1, Wanted::NODE_2].into_iter().zip(nodes);
+        ends.filter(|(end, _)| wanted.has(*end)).map(|(_, node)| node).collect()
+    }
+
+    fn tell_nodes(&mut self, peer: NodeId, nodes: &BTreeSet<NodeId>, turn: &mut Turn<'_>) {
+        for node in nodes {
+            if *node == self.config.node_id {
+                self.tell_our_node(peer, turn);
+            } else {
+                self.tell_node(peer, node, turn);
+            }
+        }
+    }
+
+    /// Whether the announcement of a channel names us first.
+    fn is_first(&self, id: &ChannelId) -> bool {
+        self.config.node_id < self.channels[id].state().facts.peer
+    }
+
+    /// What the peer of a channel asks for, if it said so to everybody.
+    pub(super) fn public_terms_of_peer(&self, id: &ChannelId) -> Option<&ChannelUpdate> {
+        self.terms_of_peer(id).filter(|update| is_public(update))
     }
 
     /// The last public update of each end, of node 1 and of node 2.
     fn updates_by_end(&self, id: &ChannelId) -> [Option<&ChannelUpdate>; 2] {
-        let is_public = |update: &&ChannelUpdate| update.message_flags & ChannelUpdate::DONT_FORWARD == 0;
         let terms = self.gossip.terms.get(id);
-        let ours = terms.and_then(|terms| terms.ours.as_ref()).filter(is_public);
-        let theirs = terms.and_then(|terms| terms.theirs.as_ref()).filter(is_public);
-        if self.config.node_id < self.channels[id].state().facts.peer {
+        let ours = terms.and_then(|terms| terms.ours.as_ref());
+        let (ours, theirs) = (ours.filter(|update| is_public(update)), self.public_terms_of_peer(id));
+        if self.is_first(id) {
             [ours, theirs]
         } else {
             [theirs, ours]
         }
-    }
-
-    fn warn(&self, peer: NodeId, text: &str, turn: &mut Turn<'_>) {
-        let warning = Warning {
-            channel_id: ChannelId::ALL,
-            data: text.as_bytes().to_vec(),
-        };
-        self.send(peer, Outgoing::Message(Box::new(Message::from(warning))), turn);
     }
 }
 
@@ -227,7 +258,7 @@ mod tests {
     #[test]
     fn the_newest_channels_are_told_at_once_and_no_more_than_a_connection_can_take() {
         let all: Vec<usize> = (0..2_500).collect();
-        assert_eq!(newest(&all), &all[1_900..]);
+        assert_eq!(newest(&all), &all[2_000..]);
         assert_eq!(newest(&all[..7]), &all[..7]);
     }
 }

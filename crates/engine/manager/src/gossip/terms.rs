@@ -6,8 +6,10 @@ use quittance_payments::forward::{self, Forwarding};
 use quittance_primitives::{ChannelId, MilliSatoshi, NodeId, ShortChannelId};
 use quittance_records::{Record, record};
 use quittance_transactions::VerificationJob;
-use quittance_wire::{ChannelUpdate, Excess, Warning};
+use quittance_wire::{ChannelUpdate, Excess};
+use secp256k1::ecdsa::Signature;
 
+use super::hearing::Hearing;
 use crate::api::{GossipToSign, Outgoing, Response};
 use crate::manager::ChannelManager;
 use crate::turn::Turn;
@@ -191,7 +193,8 @@ impl ChannelManager {
         })
     }
 
-    /// A peer's `channel_update`. Kept if it is the peer's own word on a channel with us, and newer than what it said before.
+    /// A peer's `channel_update`. Kept if it is the peer's own word on a channel with us, and newer than what it said before; not more often than
+    /// [`Hearing`] allows.
     pub(crate) fn hear_update(&mut self, peer: &NodeId, update: &ChannelUpdate, turn: &mut Turn<'_>) {
         let Some(id) = self.channel_meant(peer, update.short_channel_id) else {
             return;
@@ -199,32 +202,50 @@ impl ChannelManager {
         let direction = u8::from(*peer > self.config.node_id) * ChannelUpdate::DIRECTION;
         let is_its_own = update.channel_flags & ChannelUpdate::DIRECTION == direction;
         let is_of_our_chain = update.chain_hash == self.config.opening.chain_hash;
-        let known = self.gossip.terms.get(&id).and_then(|terms| terms.theirs.as_ref());
-        let is_news = known.is_none_or(|known| update.timestamp > known.timestamp);
-        let latest = seconds(turn.context.now_ms).saturating_add(CLOCKS_APART_S);
-        if !is_its_own || !is_of_our_chain || !is_news || update.timestamp > latest {
+        let waiting = self.gossip.updates.get(&id).and_then(Hearing::waiting);
+        let mut known = self.terms_of_peer(&id).into_iter().chain(waiting);
+        let is_news = known.all(|known| update.timestamp > known.timestamp);
+        if !is_its_own || !is_of_our_chain || !is_news || is_too_far_ahead(update.timestamp, turn) {
             mark!("gossip: an update that is not the peer's word, or no news");
             return;
         }
-        let Ok(public_key) = peer.public_key() else { return };
-        let job = VerificationJob {
-            message: update.signature_hash(),
-            signature: update.signature,
-            public_key,
+        let hearing = self.gossip.updates.entry(id).or_default();
+        match hearing.now_or_later(update.clone(), turn.context.now_ms) {
+            Some(update) => self.keep_update(id, update, turn),
+            None => mark!("gossip: a peer changes its terms faster than they are listened to"),
+        }
+    }
+
+    /// Keeps the peers' updates that have waited until there was time for them.
+    pub(super) fn keep_waiting_updates(&mut self, turn: &mut Turn<'_>) {
+        let now_ms = turn.context.now_ms;
+        let updates = self.gossip.updates.iter_mut();
+        let due: Vec<_> = updates
+            .filter_map(|(id, hearing)| Some((*id, hearing.due(now_ms)?)))
+            .collect();
+        for (id, update) in due {
+            mark!("gossip: the last of too many updates is heard");
+            self.keep_update(id, update, turn);
+        }
+    }
+
+    /// Keeps a peer's update, if it is signed by the peer.
+    fn keep_update(&mut self, id: ChannelId, update: ChannelUpdate, turn: &mut Turn<'_>) {
+        let Some(peer) = self.channels.get(&id).map(|channel| channel.state().facts.peer) else {
+            return;
         };
-        if turn.context.verifier.first_invalid(&[job]).is_some() {
+        if !is_signed(&peer, update.signature_hash(), update.signature, turn) {
             mark!("gossip: an update with a bad signature");
             // BOLT 7 would have the connection closed; it is worth more than this mistake is bad.
-            let warning = Warning {
-                channel_id: id,
-                data: b"the signature of channel_update is invalid".to_vec(),
-            };
-            self.send(*peer, Outgoing::Message(Box::new(warning.into())), turn);
+            self.warn(peer, id, "the signature of channel_update is invalid", turn);
             return;
         }
         mark!("gossip: a peer's terms are kept");
+        if is_public(&update) {
+            self.gossip.relay.note_terms(id, turn.context.now_ms);
+        }
         let row = self.gossip.terms.entry(id).or_default();
-        row.theirs = Some(update.clone());
+        row.theirs = Some(update);
         turn.step
             .changes_mut()
             .put(Key::Terms(id), TERMS_VERSION, &row.to_bytes());
@@ -254,6 +275,28 @@ pub(super) fn dated(said: Option<(u32, bool)>, now: u32) -> u32 {
         Some((at, _)) => now.max(at.saturating_add(1)),
         None => now.max(1),
     }
+}
+
+/// Whether terms are for everybody.
+pub(super) const fn is_public(update: &ChannelUpdate) -> bool {
+    update.message_flags & ChannelUpdate::DONT_FORWARD == 0
+}
+
+/// Whether a node signed this.
+pub(super) fn is_signed(node: &NodeId, message: secp256k1::Message, signature: Signature, turn: &Turn<'_>) -> bool {
+    node.public_key().is_ok_and(|public_key| {
+        let job = VerificationJob {
+            message,
+            signature,
+            public_key,
+        };
+        turn.context.verifier.first_invalid(&[job]).is_none()
+    })
+}
+
+/// Whether words are of a time to come, which no difference of clocks explains.
+pub(super) fn is_too_far_ahead(timestamp: u32, turn: &Turn<'_>) -> bool {
+    timestamp > seconds(turn.context.now_ms).saturating_add(CLOCKS_APART_S)
 }
 
 pub(super) fn seconds(ms: u64) -> u32 {
