@@ -58,6 +58,46 @@ pub enum Disturbance {
     Restarts,
 }
 
+/// Every format of commitments.
+pub const FORMATS: [CommitmentFormat; 3] = [
+    CommitmentFormat::StaticRemotekey,
+    CommitmentFormat::Anchors,
+    CommitmentFormat::ZeroFee,
+];
+
+impl Closer {
+    /// Everyone.
+    pub const ALL: [Self; 5] = [Self::Us, Self::Peer, Self::PeerNext, Self::PeerPrevious, Self::Cheater];
+}
+
+impl Known {
+    /// Every time.
+    pub const ALL: [Self; 3] = [Self::Before, Self::AfterTheClose, Self::Never];
+}
+
+impl Disturbance {
+    /// Everything.
+    pub const ALL: [Self; 3] = [Self::None, Self::Reorganisations, Self::Restarts];
+
+    /// What it is called in the names of tests.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::None => "undisturbed",
+            Self::Reorganisations => "reorganised",
+            Self::Restarts => "restarted",
+        }
+    }
+}
+
+/// What a format is called in the names of tests.
+pub const fn format_name(format: CommitmentFormat) -> &'static str {
+    match format {
+        CommitmentFormat::StaticRemotekey => "static_remotekey",
+        CommitmentFormat::Anchors => "anchors",
+        CommitmentFormat::ZeroFee => "zero_fee",
+    }
+}
+
 /// One close of a channel with one HTLC.
 #[derive(Clone, Copy, Debug)]
 pub struct Cell {
@@ -81,6 +121,66 @@ const EXTRA: u64 = 20_000;
 const EXPIRES_IN: u32 = 30;
 
 impl Cell {
+    /// The whole matrix, but for closes by agreement, which have no HTLC.
+    pub fn all() -> Vec<Self> {
+        let mut cells = Vec::new();
+        for closer in Closer::ALL {
+            for format in FORMATS {
+                for us in Who::BOTH {
+                    for offered_by in Who::BOTH {
+                        for size in [Size::Dust, Size::Live] {
+                            for known in Known::ALL {
+                                cells.extend(Disturbance::ALL.map(|disturbance| Self {
+                                    closer,
+                                    format,
+                                    us,
+                                    offered_by,
+                                    size,
+                                    known,
+                                    disturbance,
+                                }));
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        cells
+    }
+
+    /// What a test of this cell is called: each value in its place, so that a part of the name selects a part of the matrix.
+    pub fn name(&self) -> String {
+        let closer = match self.closer {
+            Closer::Us => "we_close",
+            Closer::Peer => "peer_closes_by_latest",
+            Closer::PeerNext => "peer_closes_by_next",
+            Closer::PeerPrevious => "peer_closes_by_previous",
+            Closer::Cheater => "peer_closes_by_revoked",
+        };
+        // Alice opened the channel.
+        let us = match self.us {
+            Who::Alice => "we_opened",
+            Who::Bob => "peer_opened",
+        };
+        let offered_by = if self.offered_by == self.us {
+            "we_offer"
+        } else {
+            "peer_offers"
+        };
+        let size = match self.size {
+            Size::Dust => "dust",
+            Size::Live => "live",
+        };
+        let known = match self.known {
+            Known::Before => "preimage_known",
+            Known::AfterTheClose => "preimage_late",
+            Known::Never => "preimage_never",
+        };
+        let format = format_name(self.format);
+        let disturbance = self.disturbance.name();
+        format!("{closer}::{format}::{us}::{offered_by}::{size}::{known}::{disturbance}")
+    }
+
     /// Opens a channel over `chain`, closes it, and checks what both ends have in the end.
     ///
     /// # Panics

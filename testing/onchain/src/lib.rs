@@ -23,7 +23,7 @@ mod replica;
 mod wallet;
 mod world;
 
-pub use cell::{Cell, Closer, Disturbance, Known, Size};
+pub use cell::{Cell, Closer, Disturbance, FORMATS, Known, Size, format_name};
 pub use cheat::RevokedCommitment;
 pub use replica::Replica;
 pub use wallet::Wallet;
