@@ -7,6 +7,7 @@
 
 mod full_disk;
 mod hostile;
+mod known;
 mod life;
 mod offers;
 mod schemathesis;
@@ -47,7 +48,7 @@ pub(crate) struct Options {
     /// Only this: requests that this program of schemathesis draws from the OpenAPI document
     #[arg(long, value_name = "PROGRAM")]
     schemathesis: Option<PathBuf>,
-    /// Only this: private channels, and those that are used before a block
+    /// Only this: private channels, those that are used before a block, and those that the network knows
     #[arg(long)]
     channels: bool,
     /// For how many seconds it may draw them
@@ -123,6 +124,9 @@ fn run(options: &Options, seed: u64) -> Outcome<()> {
 fn channels(options: &Options) -> Outcome<()> {
     let began = Instant::now();
     let told = offers::offers(&options.program, options.bitcoind.as_deref())?;
+    println!("{told} ({:.1?})", began.elapsed());
+    let began = Instant::now();
+    let told = known::known(&options.program, options.bitcoind.as_deref())?;
     println!("{told} ({:.1?})", began.elapsed());
     Ok(())
 }

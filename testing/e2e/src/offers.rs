@@ -80,6 +80,10 @@ fn used_before_a_block(village: &mut Village) -> Outcome<Hex<32>> {
         let (invoice, _) = village.invoice(CAROL, 1_000_000)?;
         village.must_pay(BOB, &invoice, Vec::new())?;
     }
+    // Bob has his receipt before the HTLC is gone from Carol's channel.
+    Town::wait_for("the payment is over for Carol too", || {
+        Ok(village.channel(CAROL, id)?.htlcs == 0)
+    })?;
     let channel = village.channel(CAROL, id)?;
     let funding = channel.funding.split(':').next().unwrap_or_default();
     let is_early = village.ground.holds(funding) && village.ground.height() == height;
