@@ -365,7 +365,9 @@ impl NodeBuilder {
     )]
     fn spawn_driver(&self, driver: Driver, inlets: Inlets) -> Result<watch::Receiver<Option<StopReason>>, StartError> {
         let (told, stopped) = watch::channel(None);
-        let runtime = tokio::runtime::Handle::current();
+        // Its own, so that the engine does not fall with the caller's while a node still stands.
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+        let runtime = runtime.map_err(|error| StartError::System(error.to_string()))?;
         #[cfg(feature = "mutants")]
         let mutant = self.mutant;
         let thread = std::thread::Builder::new().name("engine".to_owned());

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use quittance_chain::{Feerates, Tip};
 use quittance_channel::{ChannelLimits, InlineVerifier};
 use quittance_journal::{EventNumber, Gate, Generation, Lsn, Step, Store, StoreFailed};
-use quittance_manager::{ChannelManager, Command, Context, Effect, Input, NewChannel, RequestId, Response};
+use quittance_manager::{ChannelManager, Command, Context, Effect, Input, NewChannel, RequestId, Response, Signing};
 use quittance_monitor::FeeEstimates;
 use quittance_net::{Network, Outbox};
 use quittance_payments::DirectRouter;
@@ -142,6 +142,8 @@ pub(crate) struct Work {
     funded: BTreeMap<ChannelId, ChannelId>,
     desk: Option<Desk>,
     figures: Figures,
+    /// More inputs are at hand: what follows from this one is signed for with what follows from them.
+    has_more: bool,
     /// When the oldest batch that is not durable was appended.
     appended_at: VecDeque<(Lsn, Instant)>,
 }
@@ -197,25 +199,32 @@ impl Driver {
                 }
                 Some(news) = inlets.chain.recv(), if takes_inputs => self.chain_news(news)?,
                 Some(first) = inlets.peers.recv(), if takes_inputs => {
-                    // What follows from messages that came together is one commit.
-                    let _gathering = self.store.gather();
-                    self.hear(first)?;
-                    for _ in 1..PEER_INPUTS_AT_ONCE {
-                        match inlets.peers.try_recv() {
-                            Ok(next) if self.store.has_room() => self.hear(next)?,
-                            Ok(next) => {
-                                self.hear(next)?;
-                                break;
-                            }
-                            Err(_) => break,
-                        }
-                    }
+                    self.hear_together(first, &mut inlets.peers)?;
                 }
                 _ = clock.tick() => {
                     self.handle(Input::Tick)?;
                 }
             }
         }
+    }
+
+    /// Handles what came together: what follows from it is one commit, and is signed for once.
+    fn hear_together(&mut self, first: FromPeer, others: &mut mpsc::Receiver<FromPeer>) -> Result<(), StopReason> {
+        let _gathering = self.store.gather();
+        let (mut next, mut heard) = (Some(first), 0);
+        while let Some(this) = next.take() {
+            heard += 1;
+            if heard < PEER_INPUTS_AT_ONCE && self.store.has_room() {
+                next = others.try_recv().ok();
+            }
+            self.work.has_more = next.is_some();
+            self.hear(this)?;
+        }
+        if self.manager.owes_signatures() {
+            // The last of them was nothing for the engine.
+            self.handle(Input::Tick)?;
+        }
+        Ok(())
     }
 
     /// Waits for what was appended, lets it out, and closes the connections behind it.
@@ -255,7 +264,12 @@ impl Driver {
             sweep_to: &self.sweep_to,
         };
         let now_ms = context.now_ms;
-        let mut step = self.manager.handle(input, &context);
+        let signing = if self.work.has_more {
+            Signing::WithTheNext
+        } else {
+            Signing::Now
+        };
+        let mut step = self.manager.handle_one(input, signing, &context);
         payment_times::note(&mut step, &self.store, begins, now_ms)?;
         self.append(step)
     }

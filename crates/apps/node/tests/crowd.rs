@@ -1,0 +1,69 @@
+//! Payments that are made at once share commitments, signatures and syncs.
+
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bitcoin::{Amount, Network::Regtest};
+use quittance_chain::{Bitcoind, BitcoindConfig, ChainSource};
+use quittance_node::{InvoiceRequest, Node, NodeBuilder, OpenRequest, PayLimits, PaymentStatus, StoredWallet};
+use quittance_primitives::{MilliSatoshi, PaymentId};
+use quittance_wallet::StoredSeed;
+
+type Outcome<T> = Result<T, Box<dyn Error>>;
+
+const PAYMENTS: u8 = 100;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crowd_of_payments_shares_its_commitments() -> Outcome<()> {
+    let (folder, mut chain) = (tempfile::tempdir()?, quittance_regtest::ServedChain::start()?);
+    let (user, password) = chain.login();
+    let config = BitcoindConfig::with_password(Regtest, chain.url(), user, password);
+    let source = Arc::new(Bitcoind::new(config));
+    let mut nodes = Vec::new();
+    for name in ["alice", "bob"] {
+        let place = folder.path().join(name);
+        std::fs::create_dir(&place)?;
+        let seed = StoredSeed::generate(source.best()?.tip)?;
+        let wallet = Box::new(StoredWallet::open(&seed, &place, Regtest)?);
+        let builder = NodeBuilder::new(place, *seed.seed.node_seed(Regtest), Regtest).listen("127.0.0.1:0".parse()?);
+        nodes.push(builder.start(source.clone(), wallet).await?);
+    }
+    let (alice, bob) = (&nodes[0], &nodes[1]);
+    chain.pay(&alice.address().await?, Amount::from_sat(20_000_000))?;
+    alice.connect(bob.id(), vec![bob.addresses()[0].into()]).await?;
+    while alice.balance().await?.spendable == Amount::ZERO {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    alice
+        .open_channel(OpenRequest::new(bob.id(), Amount::from_sat(10_000_000)))
+        .await?;
+    while alice.channels().await?.iter().all(|channel| channel.sendable.is_zero()) {
+        chain.mine(1)?;
+        nodes.iter().for_each(Node::look_at_chain);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let mut invoices = Vec::new();
+    for _ in 0..PAYMENTS {
+        invoices.push(
+            bob.invoice(InvoiceRequest::of(MilliSatoshi(20_000_000), "a crowd"))
+                .await?,
+        );
+    }
+    let before = [alice.figures().await?, bob.figures().await?];
+    let payments = invoices.iter().zip(1..).map(|(invoice, number)| async move {
+        let id = PaymentId([number; 32]);
+        alice.pay_invoice(id, invoice, None, PayLimits::default()).await?;
+        alice.outcome(id).await
+    });
+    for payment in futures_util::future::try_join_all(payments).await? {
+        assert!(matches!(payment.status, PaymentStatus::Sent { .. }), "{payment:?}");
+    }
+    let after = [alice.figures().await?, bob.figures().await?];
+    for (before, after) in before.iter().zip(&after) {
+        // One message adds or fulfils an HTLC; alone, a payment takes each side four more.
+        let messages = after.messages_sent - before.messages_sent;
+        assert!(messages < 2 * u64::from(PAYMENTS), "{messages} messages");
+    }
+    Ok(())
+}
