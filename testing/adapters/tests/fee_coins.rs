@@ -79,6 +79,19 @@ fn child(owner: &Owner, funded: &FundedClaim) -> Transaction {
     owner.wallet.sign_coins(funded, claimed).unwrap()
 }
 
+/// A child by somebody else: the anchor is anyone's.
+fn child_of_another(world: &mut World, commitment: &Transaction) -> Transaction {
+    let coin = world.open_coin(30_000);
+    let mut other = spend_open(&[(coin, 30_000)], 2_000);
+    other.version = TRUC;
+    other.input.push(bitcoin::TxIn {
+        previous_output: anchor_of(commitment).outpoint,
+        sequence: Sequence::ENABLE_RBF_NO_LOCKTIME,
+        ..bitcoin::TxIn::default()
+    });
+    other
+}
+
 fn coins(funded: &FundedClaim) -> Vec<OutPoint> {
     funded.coins.iter().map(|coin| coin.outpoint).collect()
 }
@@ -233,15 +246,7 @@ stories! {
         let commitment = commitment(world);
         owner.follow();
         let _ = owner.wallet.fund_fees(&request(&commitment, 2_000)).unwrap();
-        // The anchor is anyone's: another child confirms.
-        let coin = world.open_coin(30_000);
-        let mut other = spend_open(&[(coin, 30_000)], 2_000);
-        other.version = TRUC;
-        other.input.push(bitcoin::TxIn {
-            previous_output: anchor_of(&commitment).outpoint,
-            sequence: Sequence::ENABLE_RBF_NO_LOCKTIME,
-            ..bitcoin::TxIn::default()
-        });
+        let other = child_of_another(world, &commitment);
         submit(world, &commitment, &other);
         world.mine(1);
         owner.follow();
@@ -287,6 +292,30 @@ stories! {
         let both = owner.wallet.fund_fees(&both).unwrap();
         assert_eq!(coins(&both), coins(&one));
         assert_eq!(both.claims.claims().len(), 2);
+    }
+
+    fn the_coin_of_a_claim_that_somebody_else_took_is_given_to_the_next_that_has_no_other(world) {
+        let mut owner = owner_of(world, &[100_000]);
+        let commitments = [commitment(world), commitment(world)];
+        owner.follow();
+        let first = owner.wallet.fund_fees(&request(&commitments[0], 2_000)).unwrap();
+        let second = request(&commitments[1], 2_000);
+        assert!(matches!(owner.wallet.fund_fees(&second), Err(WalletError::InsufficientFunds { .. })));
+        assert_eq!(owner.wallet.fee_coins(), []);
+        let other = child_of_another(world, &commitments[0]);
+        submit(world, &commitments[0], &other);
+        world.mine(1);
+        owner.follow();
+        assert_eq!(owner.wallet.fee_coins(), [sat(100_000)]);
+        let funded = owner.wallet.fund_fees(&second).unwrap();
+        assert_eq!(coins(&funded), coins(&first));
+        assert_eq!(owner.wallet.fee_coins(), []);
+        // It is promised to one request alone, also after a crash and a reorganisation that brings the first one back.
+        owner = owner.crash(world);
+        world.reorg(1);
+        owner.follow();
+        assert!(matches!(owner.wallet.fund_fees(&request(&commitments[0], 2_000)), Err(WalletError::InsufficientFunds { .. })));
+        assert_eq!(coins(&owner.wallet.fund_fees(&second).unwrap()), coins(&first));
     }
 
     fn a_promise_that_cannot_be_written_is_none(world) {

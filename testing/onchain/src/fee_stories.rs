@@ -7,7 +7,7 @@
 
 use bitcoin::{Amount, FeeRate};
 use quittance_channel::Outcome;
-use quittance_monitor::{Closing, FeeEstimates};
+use quittance_monitor::{ClaimReason, Closing, FeeEstimates};
 use quittance_primitives::{CommitmentNumber, FeeratePerKw, HtlcId, MilliSatoshi, ToSelfDelay};
 use quittance_regtest::{Chain, MineOptions};
 use quittance_transactions::CommitmentFormat;
@@ -172,6 +172,57 @@ pub fn second_stages_come_apart(chain: Box<dyn Chain>, format: CommitmentFormat)
     for id in 0..4 {
         let expected = (Some(Outcome::FailedOnChain), true);
         assert_eq!(world.outcome(Who::Alice, HtlcId(id)), expected, "{format:?}: {id}");
+    }
+}
+
+/// HTLCs of ours expired, blocks are full, and the wallet has one coin: they stay together, since alone but one of them would have nothing to
+/// pay with. When the peer takes one of them by its preimage, the others go on together, and are back before anybody upstream gives up.
+pub fn timeouts_share_a_coin(chain: Box<dyn Chain>, format: CommitmentFormat) {
+    let mut world = World::over(chain, &setup().with_format(format));
+    let deadline = world.chain.tip().height.0 + 10 + 36;
+    for (preimage, sat) in (1..).zip([40_000, 50_000, 90_000, 60_000, 70_000]) {
+        world.offer(Who::Alice, MilliSatoshi(sat * 1_000), preimage, 10);
+    }
+    world.pair.settle();
+    world.force_close(Who::Alice);
+    world.run(2);
+    world.wallets[0].keep(1);
+    world.down.push(Who::Bob);
+    let taken = HtlcId(2);
+    world.learn(Who::Bob, taken, preimage_of(3));
+    let full = MineOptions::at_least(1, FeeRate::from_sat_per_vb(40).expect("small"));
+    while world.chain.tip().height.0 < deadline - 17 {
+        world.act();
+        world.chain.mine(&full).expect("the mempool is valid");
+    }
+    world.act();
+    let bobs = world.take_by_preimage(Who::Bob, taken);
+    let options = MineOptions::empty(1).including([bobs]);
+    world.chain.mine(&options).expect("it was signed");
+    while world.chain.tip().height.0 < deadline {
+        world.act();
+        world.chain.mine(&full).expect("the mempool is valid");
+    }
+    world.act();
+    assert_eq!(world.refused, [], "{format:?}");
+    let replica = world.replica(Who::Alice);
+    let claims = replica.monitor.claims(&replica.state);
+    let timeouts = claims
+        .iter()
+        .filter(|claim| matches!(claim.reason, ClaimReason::Timeout(_)));
+    assert_eq!(
+        timeouts.count(),
+        0,
+        "{format:?}: every HTLC is back in time, or the peer's"
+    );
+    world.run(6);
+    for id in (0..5).map(HtlcId) {
+        let outcome = if id == taken {
+            Outcome::Fulfilled(preimage_of(3))
+        } else {
+            Outcome::FailedOnChain
+        };
+        assert_eq!(world.outcome(Who::Alice, id), (Some(outcome), true), "{format:?}: {id}");
     }
 }
 

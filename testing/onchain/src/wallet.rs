@@ -36,12 +36,15 @@ impl Wallet {
 
     /// Adds a coin to what cannot pay for itself, as long as there are coins. Neither claims nor coin are signed.
     pub fn fund(&mut self, request: &FeeRequest) -> Option<ClaimTransaction> {
-        let first = request.claims[0].outpoint;
-        let coin = match self.lent.get(&first) {
-            Some(coin) => *coin,
-            None => self.free.pop()?,
+        let mut claims = request.claims.iter().map(|claim| claim.outpoint);
+        let promise = claims.find_map(|claim| self.lent.get(&claim).copied());
+        let coin = if let Some(coin) = promise {
+            coin
+        } else {
+            let coin = self.free.pop()?;
+            self.lent.insert(request.claims[0].outpoint, coin);
+            coin
         };
-        self.lent.insert(first, coin);
         let coin = Coin {
             outpoint: coin,
             output: coin_output(),
@@ -49,6 +52,20 @@ impl Wallet {
         };
         let funded = request.fund(&[coin], &self.change);
         Some(funded.expect("a coin pays for any request"))
+    }
+
+    /// Takes the coins back from requests whose claims somebody else has taken.
+    pub fn take_back(&mut self, chain: &dyn Chain) {
+        let is_spent =
+            |outpoint: &OutPoint| chain.confirmed_at(&outpoint.txid).is_some() && chain.utxo(outpoint).is_none();
+        let is_over = |claim: &OutPoint, coin: &OutPoint| is_spent(claim) && !is_spent(coin);
+        let over = self.lent.extract_if(.., |claim, coin| is_over(claim, coin));
+        self.free.extend(over.map(|(_, coin)| coin));
+    }
+
+    /// What is promised to nobody.
+    pub fn coins(&self) -> Vec<Amount> {
+        vec![COIN; self.free.len()]
     }
 
     /// A coin was spent otherwise.

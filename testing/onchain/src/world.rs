@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use bitcoin::sighash::EcdsaSighashType;
-use bitcoin::{Amount, OutPoint, Transaction, Txid};
+use bitcoin::{Amount, OutPoint, Transaction, TxOut, Txid};
 use quittance_channel::{Decision, ForceCloseReason, NewHtlc, OnChain, Outcome, Step};
-use quittance_monitor::{Broadcast, Fact, FeeContext, FeeEstimates, FeeRequest};
+use quittance_monitor::{Broadcast, ClaimReason, Fact, FeeContext, FeeEstimates, FeeRequest};
 use quittance_primitives::{BlockCount, CltvExpiry, FeeratePerKw, HtlcId, MilliSatoshi, PaymentPreimage};
 use quittance_regtest::{Chain, ChainParameters, EmbeddedChain, Faucet, MineOptions, Policy, Reason};
 use quittance_transactions::{ClaimInput, ClaimTransaction, SecondStageTerms};
@@ -110,6 +110,23 @@ impl World {
     pub fn learn(&mut self, who: Who, id: HtlcId, preimage: PaymentPreimage) {
         let decision = self.pair.end(who).channel.decide_preimage_known(id, preimage);
         self.pair.end(who).take_in(decision);
+    }
+
+    /// A transaction by which `who` takes an HTLC of its peer's by the preimage alone, on the peer's commitment, at a high fee.
+    pub fn take_by_preimage(&mut self, who: Who, id: HtlcId) -> Transaction {
+        let keys = self.pair.end(who).keys.channel.clone();
+        let replica = &mut self.replicas[index(who)];
+        replica.fold(&self.pair.end(who).log);
+        replica.follow(&self.chain);
+        let mut claims = replica.monitor.claims(&replica.state).into_iter();
+        let claim = claims.find(|claim| claim.reason == ClaimReason::Preimage(id));
+        let claim = claim.expect("the preimage is known").input;
+        let output = TxOut {
+            value: claim.output.value / 2,
+            script_pubkey: self.wallets[index(who)].destination.clone(),
+        };
+        let claims = ClaimTransaction::new(vec![claim], Vec::new(), vec![output]);
+        keys.sign_claims(&claims.expect("one claim goes alone"))
     }
 
     /// A second stage as `who` would broadcast it: with a coin where it needs one, and signed.
@@ -246,13 +263,15 @@ impl World {
 
     fn broadcast_all(&mut self, who: Who) {
         let place = index(who);
+        self.wallets[place].take_back(&*self.chain);
         let destination = self.wallets[place].destination.clone();
-        let context = FeeContext {
+        let mut context = FeeContext {
             estimates: self.estimates,
             destination: &destination,
+            coins: self.wallets[place].coins(),
         };
         let replica = &mut self.replicas[place];
-        let broadcasts = replica.monitor.broadcasts(&replica.state, &context);
+        let broadcasts = replica.monitor.broadcasts(&replica.state, &mut context);
         for broadcast in broadcasts {
             self.broadcast(who, broadcast);
         }
@@ -280,8 +299,7 @@ impl World {
                 }
                 let own = keys.sign_own_commitment(&commitment);
                 let mut package = vec![commitment.signed(&own, &countersignature)];
-                if let Some(request) = child {
-                    let funded = wallet.fund(&request).expect("the wallet has coins");
+                if let Some(funded) = child.and_then(|request| wallet.fund(&request)) {
                     package.push(wallet.sign(keys.sign_claims(&funded)));
                 }
                 self.submit(who, &package);
@@ -297,9 +315,10 @@ impl World {
                 self.submit(who, &[transaction]);
             }
             Broadcast::WithCoins(request) => {
-                let funded = wallet.fund(&request).expect("the wallet has coins");
-                let transaction = wallet.sign(keys.sign_claims(&funded));
-                self.submit(who, &[transaction]);
+                if let Some(funded) = wallet.fund(&request) {
+                    let transaction = wallet.sign(keys.sign_claims(&funded));
+                    self.submit(who, &[transaction]);
+                }
             }
         }
     }

@@ -31,7 +31,7 @@ type Story = (
 
 /// Those whose claims need coins.
 const WITH_COINS: &[CommitmentFormat] = &[CommitmentFormat::Anchors, CommitmentFormat::ZeroFee];
-const STORIES: [Story; 5] = [
+const STORIES: [Story; 6] = [
     ("fee_bumping_replaces", &[CommitmentFormat::Anchors], |chain, _| {
         fee_stories::a_claim_is_raised_until_it_confirms(chain);
     }),
@@ -51,6 +51,7 @@ const STORIES: [Story; 5] = [
         WITH_COINS,
         fee_stories::one_coin_claims_many_htlcs,
     ),
+    ("timeouts_share_a_coin", WITH_COINS, fee_stories::timeouts_share_a_coin),
 ];
 
 /// A test over a chain of its own; it is ignored, and says so, if there is no bitcoind.

@@ -16,9 +16,10 @@ const BLOCKS: u32 = 100;
 fn microseconds(world: &World, monitors: usize, transactions: &[&Transaction]) -> f64 {
     let replica = world.replica(Who::Alice);
     let mut all = vec![replica.monitor.clone(); monitors];
-    let context = FeeContext {
+    let mut context = FeeContext {
         estimates: world.estimates,
         destination: &world.wallets[0].destination.clone(),
+        coins: world.wallets[0].coins(),
     };
     let started = Instant::now();
     for number in 0..BLOCKS {
@@ -32,7 +33,7 @@ fn microseconds(world: &World, monitors: usize, transactions: &[&Transaction]) -
             };
             let _ = black_box(monitor.connect(&replica.state, &block));
             black_box(monitor.facts(&replica.state));
-            black_box(monitor.broadcasts(&replica.state, &context));
+            black_box(monitor.broadcasts(&replica.state, &mut context));
         }
     }
     let blocks = f64::from(BLOCKS) * f64::from(u32::try_from(monitors).expect("small"));

@@ -1,7 +1,7 @@
 //! What the matrix does not hold: closes by agreement, lost state, another closing after a reorganisation, fees, deadlines,
 //! balances, and the end.
 
-use bitcoin::{Amount, Transaction};
+use bitcoin::{Amount, OutPoint, Transaction};
 use quittance_channel::{ForceCloseReason, Outcome};
 use quittance_monitor::{
     BalanceKind, Block, ClaimReason, Closing, Fact, FeeEstimates, Holder, NotNext, Tip, close_due,
@@ -309,4 +309,94 @@ fn one_coin_is_enough_to_claim_many_htlcs_before_they_expire() {
     for format in [CommitmentFormat::Anchors, CommitmentFormat::ZeroFee] {
         fee_stories::one_coin_claims_many_htlcs(World::embedded_chain(), format);
     }
+}
+
+/// Symptom: of HTLCs of ours that expired on our own commitment, and whose deadline was near, only as many came back as the wallet had coins.
+/// Cause: each got a transaction of its own, whatever there was to pay with; the one that should have made room for the others had no coin.
+#[test]
+fn htlcs_that_expired_share_a_coin_where_there_are_too_few() {
+    for format in [CommitmentFormat::Anchors, CommitmentFormat::ZeroFee] {
+        fee_stories::timeouts_share_a_coin(World::embedded_chain(), format);
+    }
+}
+
+/// Forty HTLCs of ours expired, each a transaction that cannot be shared: 24 wait for a block at once, and the others for a place. What is
+/// urgent does not wait, whoever has the places: neither an HTLC of the peer's nor, once their deadline is near, any of the forty.
+#[test]
+fn a_channel_has_no_more_than_24_transactions_in_flight_but_for_what_is_urgent() {
+    let mut world = World::new(&setup().with_format(CommitmentFormat::StaticRemotekey));
+    let expiry = world.chain.tip().height.0 + 10;
+    for preimage in 1..=40 {
+        world.offer(Who::Alice, MilliSatoshi(10_000_000), preimage, 10);
+    }
+    let theirs = world.offer(Who::Bob, MilliSatoshi(50_000_000), 41, 30);
+    world.pair.settle();
+    world.force_close(Who::Alice);
+    world.down.push(Who::Bob);
+    world.run(2);
+    let empty = |world: &mut World, until: u32| {
+        while world.chain.tip().height.0 < until {
+            world.chain.mine(&MineOptions::empty(1)).expect("it is empty");
+            world.act();
+        }
+    };
+    let waiting = |world: &World| -> Vec<OutPoint> {
+        let entries = world.chain.mempool().into_iter();
+        let transactions = entries.filter_map(|entry| world.chain.mempool_transaction(&entry.txid));
+        transactions
+            .map(|transaction| transaction.input[0].previous_output)
+            .collect()
+    };
+    empty(&mut world, expiry + 5);
+    // Her balance is among those that wait for a place: nobody else can take it.
+    assert_eq!(waiting(&world).len(), 24);
+    world.learn(Who::Alice, theirs, preimage_of(41));
+    world.act();
+    let claims = world
+        .replica(Who::Alice)
+        .monitor
+        .claims(&world.replica(Who::Alice).state);
+    let urgent = claims
+        .iter()
+        .find(|claim| claim.reason == ClaimReason::Preimage(theirs));
+    let urgent = urgent.expect("its preimage is known").input.outpoint;
+    assert!(waiting(&world).contains(&urgent), "15 blocks are left");
+    empty(&mut world, expiry + 36 - 18);
+    // All forty and the peer's; and her balance, which has a place of its own where the urgent ones have all others.
+    assert_eq!(waiting(&world).len(), 42, "time runs out");
+    world.run(24);
+    assert_eq!(world.refused, []);
+    let claims = world
+        .replica(Who::Alice)
+        .monitor
+        .claims(&world.replica(Who::Alice).state);
+    assert_eq!(claims, [], "everything is hers, her balance included");
+}
+
+/// Penalties come apart into no more than 24 transactions, and what stays together is in one of them.
+#[test]
+fn a_penalty_comes_apart_no_further_than_24_transactions() {
+    let mut world = World::new(&Setup {
+        to_self_delay: ToSelfDelay(30),
+        ..Setup::default()
+    });
+    for preimage in 1..=40 {
+        world.offer(Who::Bob, MilliSatoshi(80_000_000), preimage, 200);
+    }
+    world.pair.settle();
+    let old = RevokedCommitment::held_by(&mut world, Who::Bob);
+    world.offer(Who::Bob, MilliSatoshi(100_000_000), 41, 200);
+    world.pair.settle();
+    world.down.push(Who::Bob);
+    let include = MineOptions::empty(1).including([old.transaction.clone()]);
+    world.chain.mine(&include).expect("it was signed");
+    for _ in 0..25 {
+        world.act();
+        world.chain.mine(&MineOptions::empty(1)).expect("it is empty");
+    }
+    world.act();
+    assert_eq!(world.chain.mempool().len(), 24);
+    world.run(1);
+    assert_eq!(world.refused, []);
+    assert_eq!(world.gross(Who::Alice), old.value_without_anchors());
 }

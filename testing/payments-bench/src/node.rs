@@ -274,5 +274,6 @@ fn context<'a>(limits: &'a ChannelLimits, verifier: &'a dyn Verifier, entropy: [
         fees: FeeEstimates::flat(FeeratePerKw(1_000)),
         // No channel is closed here.
         sweep_to: Script::new(),
+        coins: &[],
     })
 }

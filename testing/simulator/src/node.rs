@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bitcoin::Script;
 use bitcoin::constants::ChainHash;
+use bitcoin::{Amount, Script};
 use quittance_channel::opening::{Forgotten, OpeningPolicy};
 use quittance_channel::{Channel, ChannelLimits, InlineVerifier};
 use quittance_journal::{EventNumber, Gate, Generation, Key, Lsn, Store, UpdateId};
@@ -184,7 +184,13 @@ impl Node {
                 return Ok(Vec::new());
             }
         }
-        let context = context(&self.limits, (self.fees, &self.wallet.destination), now_ms, entropy);
+        let coins = self.wallet.coins();
+        let context = context(
+            &self.limits,
+            (self.fees, &self.wallet.destination, &coins),
+            now_ms,
+            entropy,
+        );
         let restored = ChannelManager::restore(config, tip, &self.store, &context)?;
         let mut gate = Gate::new(Store::durable(&self.store));
         // A disk that fails now stops the node again: nothing leaves.
@@ -228,7 +234,13 @@ impl Node {
     /// When the process does not run.
     pub fn handle(&mut self, input: Input, signing: Signing, now_ms: u64, entropy: [u8; 32]) -> bool {
         let process = self.process.as_mut().expect("only a process that runs gets inputs");
-        let context = context(&self.limits, (self.fees, &self.wallet.destination), now_ms, entropy);
+        let coins = self.wallet.coins();
+        let context = context(
+            &self.limits,
+            (self.fees, &self.wallet.destination, &coins),
+            now_ms,
+            entropy,
+        );
         let step = process.manager.handle_one(input, signing, &context);
         process.gate.append(step, &mut self.store).is_ok()
     }
@@ -307,13 +319,14 @@ fn disk() -> MemoryStore {
 
 fn context<'a>(
     limits: &'a ChannelLimits,
-    (fees, sweep_to): (FeeEstimates, &'a Script),
+    (fees, sweep_to, coins): (FeeEstimates, &'a Script, &'a [Amount]),
     now_ms: u64,
     entropy: [u8; 32],
 ) -> Context<'a> {
     Context {
         fees,
         sweep_to,
+        coins,
         now_ms,
         entropy,
         limits,

@@ -2,7 +2,8 @@
 //!
 //! A coin that is given to a request is given to no other, now or after a crash (I-9); a request that comes again keeps its coins and its
 //! change address, so that the same request makes the same transaction, and one with a higher feerate a transaction that replaces it.
-//! Only confirmed coins are given: a package may have no other unconfirmed parent (BIP 431). They may come from the reserve.
+//! Only confirmed coins are given: a package may have no other unconfirmed parent (BIP 431). They may come from the reserve. Where no other
+//! is left, the coin of a request whose output somebody else has taken is given anew.
 
 use bdk_wallet::KeychainKind;
 use bitcoin::{Amount, OutPoint, ScriptBuf, Transaction, TxOut};
@@ -66,21 +67,30 @@ impl Wallet {
             .ok_or_else(|| WalletError::NotBuilt("a request claims nothing".to_owned()))?;
         self.idle_blocks.insert(key, 0);
         if promise.as_ref().is_none_or(|promise| promise.coins != coins) {
+            let before = self.promises.claims.clone();
+            // I-9: a coin that is given anew is no longer its former request's.
+            let is_given = |promise: &PromisedCoins| promise.coins.iter().any(|coin| coins.contains(coin));
+            self.promises
+                .claims
+                .retain(|other, promise| *other == key || promise.spent_at.is_none() || !is_given(promise));
             let new = PromisedCoins {
                 coins,
                 change_index,
                 spent_at: None,
             };
-            let before = self.promises.claims.insert(key, new);
+            self.promises.claims.insert(key, new);
             if let Err(error) = self.save_promises() {
-                match before {
-                    Some(before) => self.promises.claims.insert(key, before),
-                    None => self.promises.claims.remove(&key),
-                };
+                self.promises.claims = before;
                 return Err(error);
             }
         }
         Ok(funded)
+    }
+
+    /// What the coins are worth that [`Self::fund_fees`] could give, beside those that it has promised already.
+    pub fn fee_coins(&self) -> Vec<Amount> {
+        let coins = self.free_coins(&[], Promised::ToOpenClaims).into_iter();
+        coins.map(|coin| coin.output.value).collect()
     }
 
     /// Signs the wallet's inputs of a funded claim, after the signer has completed the claims' own.
@@ -172,34 +182,33 @@ impl Wallet {
         {
             return Ok(funded);
         }
-        let mut free = self.free_coins(&held);
-        for coin in &free {
-            let with_one: Vec<Coin> = held.iter().chain([coin]).cloned().collect();
-            if let Some(funded) = funded(request, &with_one, change) {
-                return Ok(funded);
+        match add_from(
+            request,
+            held.clone(),
+            change,
+            self.free_coins(&held, Promised::ToAnything),
+        ) {
+            Err(WalletError::InsufficientFunds { .. }) => {
+                let free = self.free_coins(&held, Promised::ToOpenClaims);
+                add_from(request, held, change, free)
             }
+            funded => funded,
         }
-        let mut coins = held;
-        while let Some(largest) = free.pop() {
-            coins.push(largest);
-            if let Some(funded) = funded(request, &coins, change) {
-                return Ok(funded);
-            }
-        }
-        let available = coins.iter().map(|coin| coin.output.value).sum();
-        let missing = request
-            .fund(&coins, change)
-            .err()
-            .map_or(Amount::ZERO, |missing| missing.0);
-        Err(WalletError::InsufficientFunds {
-            needed: available + missing,
-            available,
-        })
     }
 
-    /// Confirmed coins that are promised to nobody, the smallest first.
-    fn free_coins(&self, held: &[Coin]) -> Vec<Coin> {
-        let promised = self.promised_coins();
+    /// Confirmed coins that are not promised, the smallest first.
+    fn free_coins(&self, held: &[Coin], kept: Promised) -> Vec<Coin> {
+        let promised = match kept {
+            Promised::ToAnything => self.promised_coins(),
+            Promised::ToOpenClaims => {
+                let open = self
+                    .promises
+                    .claims
+                    .values()
+                    .filter(|promise| promise.spent_at.is_none());
+                open.flat_map(|promise| promise.coins.iter().copied()).collect()
+            }
+        };
         let mut free: Vec<Coin> = self
             .view
             .list_unspent()
@@ -224,6 +233,46 @@ impl Wallet {
             witness_weight: WITNESS_WEIGHT,
         })
     }
+}
+
+/// Which promises hold a coin back.
+#[derive(Clone, Copy, Debug)]
+enum Promised {
+    /// All.
+    ToAnything,
+    /// Those to claims whose outputs nobody has taken yet.
+    ToOpenClaims,
+}
+
+/// Adds to the coins that are held.
+fn add_from(
+    request: &FeeRequest,
+    held: Vec<Coin>,
+    change: &ScriptBuf,
+    mut free: Vec<Coin>,
+) -> Result<FundedClaim, WalletError> {
+    for coin in &free {
+        let with_one: Vec<Coin> = held.iter().chain([coin]).cloned().collect();
+        if let Some(funded) = funded(request, &with_one, change) {
+            return Ok(funded);
+        }
+    }
+    let mut coins = held;
+    while let Some(largest) = free.pop() {
+        coins.push(largest);
+        if let Some(funded) = funded(request, &coins, change) {
+            return Ok(funded);
+        }
+    }
+    let available = coins.iter().map(|coin| coin.output.value).sum();
+    let missing = request
+        .fund(&coins, change)
+        .err()
+        .map_or(Amount::ZERO, |missing| missing.0);
+    Err(WalletError::InsufficientFunds {
+        needed: available + missing,
+        available,
+    })
 }
 
 fn funded(request: &FeeRequest, coins: &[Coin], change: &ScriptBuf) -> Option<FundedClaim> {

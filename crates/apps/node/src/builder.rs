@@ -253,6 +253,7 @@ impl NodeBuilder {
         let ground = Ground {
             read,
             chain,
+            coins: wallet.fee_coins(),
             wallet: Arc::new(Mutex::new(wallet)),
             limits,
             sweep_to,
@@ -288,6 +289,7 @@ impl NodeBuilder {
             feerates: watch::Sender::new(None),
             fallback_fees: self.fees.fallbacks,
             sweep_to: ground.sweep_to,
+            coins: ground.coins,
             rewound: beginning.rewound,
             progress: watch::Sender::new(0),
             folder: self.folder.clone(),
@@ -428,6 +430,8 @@ impl NodeBuilder {
             router: &DirectRouter,
             fees: self.fees.fallbacks,
             sweep_to,
+            // The first block that comes is soon enough for claims to come apart.
+            coins: &[],
         };
         let config = ManagerConfig {
             node_id: signer.node_id(),
@@ -482,6 +486,7 @@ impl NodeBuilder {
 struct Ground {
     read: Read,
     chain: Arc<Chain>,
+    coins: Vec<bitcoin::Amount>,
     wallet: Arc<Mutex<Box<dyn Wallet>>>,
     limits: ChannelLimits,
     sweep_to: ScriptBuf,

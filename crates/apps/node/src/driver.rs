@@ -116,6 +116,8 @@ pub(crate) struct Driver {
     pub(crate) fallback_fees: FeeEstimates,
     /// Where what is claimed on chain goes.
     pub(crate) sweep_to: bitcoin::ScriptBuf,
+    /// What the wallet could give to claims, as of the last block.
+    pub(crate) coins: Vec<bitcoin::Amount>,
     /// The last common block, when blocks that the engine has read were taken back while the node was away.
     pub(crate) rewound: Option<Tip>,
     /// Told whenever an event was shown: for whoever waits for a payment's end.
@@ -262,6 +264,7 @@ impl Driver {
             router: &DirectRouter,
             fees: self.fee_estimates(),
             sweep_to: &self.sweep_to,
+            coins: &self.coins,
         };
         let now_ms = context.now_ms;
         let signing = if self.work.has_more {

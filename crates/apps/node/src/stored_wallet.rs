@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use bitcoin::{Address, Network, ScriptBuf, Transaction, TxOut, Txid};
+use bitcoin::{Address, Amount, Network, ScriptBuf, Transaction, TxOut, Txid};
 use quittance_chain::{ConnectedBlock, Tip};
 use quittance_monitor::FeeRequest;
 use quittance_primitives::FeeratePerKw;
@@ -114,6 +114,10 @@ impl Wallet for StoredWallet {
                 None
             }
         }
+    }
+
+    fn fee_coins(&self) -> Vec<Amount> {
+        self.wallet.fee_coins()
     }
 
     fn sign(&mut self, transaction: Transaction) -> Result<Transaction, WalletError> {

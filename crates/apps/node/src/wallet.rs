@@ -68,6 +68,9 @@ pub trait Wallet: Send + 'static {
     /// a higher feerate by a transaction that replaces it. Nothing is signed yet.
     fn fund_claim(&mut self, request: &FeeRequest) -> Option<ClaimTransaction>;
 
+    /// The coins that [`Self::fund_claim`] could give, beside those that it has promised already.
+    fn fee_coins(&self) -> Vec<Amount>;
+
     /// Signs the inputs that are the wallet's own.
     ///
     /// # Errors

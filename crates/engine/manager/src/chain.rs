@@ -248,9 +248,10 @@ impl ChannelManager {
 
     /// What should be in the mempool for a channel that closes, and the records of the monitors that have changed. Comes last in a step.
     pub(crate) fn write_monitors(&mut self, turn: &mut Turn<'_>) {
-        let context = FeeContext {
+        let mut context = FeeContext {
             estimates: turn.context.fees,
             destination: turn.context.sweep_to,
+            coins: turn.context.coins.to_vec(),
         };
         let touched: BTreeSet<_> = turn.monitors.union(&turn.channels).copied().collect();
         for id in touched {
@@ -272,7 +273,7 @@ impl ChannelManager {
                 let broadcasts = if is_behind || is_barred {
                     Vec::new()
                 } else {
-                    monitored.monitor.broadcasts(state, &context)
+                    monitored.monitor.broadcasts(state, &mut context)
                 };
                 for broadcast in broadcasts {
                     turn.emit(Effect::Enforce(Box::new(Enforcement {

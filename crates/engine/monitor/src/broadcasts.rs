@@ -1,6 +1,6 @@
 //! What should be in the mempool: the transaction that closes the channel, and then the claims on what came of it.
 
-use bitcoin::{Amount, Script, TxOut};
+use bitcoin::{Amount, Script, TxOut, Weight};
 use quittance_channel::{ChannelState, ClosingToBroadcast, Phase, Side, View};
 use quittance_journal::mark;
 use quittance_primitives::{BlockHeight, FeeratePerKw};
@@ -12,16 +12,20 @@ use secp256k1::ecdsa::Signature;
 use crate::closing::unrevoked;
 use crate::fees::{budget, feerate_for, is_due, raised};
 use crate::monitor::total;
-use crate::plan::{Group, groups, inputs, weight, weight_with_coin};
+use crate::plan::{Group, deadline, groups, inputs, is_whole, needs_coin, weight, weight_with_coin};
+use crate::room::Room;
 use crate::{Attempt, Attempts, ChainView, Claim, FeeEstimates, FeeRequest, Parent};
 
-/// What feerates and scripts claims are made with.
-#[derive(Clone, Copy, Debug)]
+/// What feerates, scripts and coins claims are made with.
+#[derive(Clone, Debug)]
 pub struct FeeContext<'a> {
     /// What confirms when.
     pub estimates: FeeEstimates,
     /// Where what we claim goes: a script of the wallet's.
     pub destination: &'a Script,
+    /// The coins that the wallet could give to what cannot pay for itself, and has not promised to anything. What a channel's claims will
+    /// ask for is taken from them: the others of the same step find what is left.
+    pub coins: Vec<Amount>,
 }
 
 /// Something that should be in the mempool.
@@ -49,14 +53,14 @@ pub(crate) fn broadcasts(
     view: &ChainView,
     claims: Vec<Claim>,
     attempts: &mut Attempts,
-    context: &FeeContext<'_>,
+    context: &mut FeeContext<'_>,
 ) -> Vec<Broadcast> {
     let tip = view.tip.height;
     if view.closing.is_none() {
         return closing(state, attempts, context, tip);
     }
     let mature = claims.into_iter().filter(|claim| claim.is_mature(tip)).collect();
-    let groups = groups(mature, attempts, state.facts.format, tip);
+    let groups = groups(mature, attempts, state.facts.format, tip, context);
     groups
         .into_iter()
         .filter_map(|group| group_broadcast(group, attempts, context, tip))
@@ -67,7 +71,7 @@ pub(crate) fn broadcasts(
 fn closing(
     state: &ChannelState,
     attempts: &mut Attempts,
-    context: &FeeContext<'_>,
+    context: &mut FeeContext<'_>,
     tip: BlockHeight,
 ) -> Vec<Broadcast> {
     match &state.phase {
@@ -103,7 +107,7 @@ fn child(
     state: &ChannelState,
     commitment: &CommitmentTransaction,
     attempts: &mut Attempts,
-    context: &FeeContext<'_>,
+    context: &mut FeeContext<'_>,
     tip: BlockHeight,
 ) -> Option<FeeRequest> {
     let anchor = anchor(commitment)?;
@@ -117,6 +121,10 @@ fn child(
     let feerate = next_feerate(attempt, deadline, context, tip);
     if commitment.fee() >= feerate.fee_ceil(parent.weight) && attempt.is_none() {
         return None;
+    }
+    if attempt.is_none() {
+        let least = feerate.fee_ceil(parent.weight + CHILD_WEIGHT);
+        Room::beside(1, 1, &mut context.coins).take_coin(least);
     }
     let at_stake: Amount = commitment
         .outputs()
@@ -139,6 +147,9 @@ fn child(
     );
     Some(request)
 }
+
+/// What a child weighs, with one coin.
+const CHILD_WEIGHT: Weight = Weight::from_wu(800);
 
 fn anchor(commitment: &CommitmentTransaction) -> Option<ClaimInput> {
     let scripts = commitment.scripts();
@@ -177,21 +188,16 @@ fn group_broadcast(
     context: &FeeContext<'_>,
     tip: BlockHeight,
 ) -> Option<Broadcast> {
-    let deadline = group.claims.iter().filter_map(|claim| claim.deadline).min();
+    let deadline = deadline(&group.claims);
     let last = group.attempt.as_ref().or(group.replaces.as_ref());
     let feerate = next_feerate(last, deadline, context, tip);
-    let is_second_stage = group.claims.iter().any(|claim| claim.input.second_stage.is_some());
-    let is_whole = |claim: &Claim| {
-        let terms = claim.input.second_stage.as_ref();
-        terms.is_some_and(|terms| terms.sighash_type == bitcoin::sighash::EcdsaSighashType::All)
-    };
     if group.claims.iter().any(is_whole) {
         let claims = group.claims.into_iter().map(|claim| claim.input).collect();
         return ClaimTransaction::new(claims, Vec::new(), Vec::new())
             .ok()
             .map(Broadcast::Claims);
     }
-    if is_second_stage {
+    if group.claims.iter().any(needs_coin) {
         let at_stake = total(&group.claims);
         let weight_max = weight_with_coin(&group.claims);
         let replaced = group.replaces.as_ref().map_or(FeeratePerKw(0), |replaced| {

@@ -13,6 +13,7 @@
 
 #![forbid(unsafe_code)]
 
+mod attempts;
 mod balances;
 mod broadcasts;
 mod chain_view;
@@ -27,8 +28,10 @@ mod outputs;
 mod plan;
 mod recognition;
 mod revoked;
+mod room;
 mod wallet;
 
+pub use attempts::{Attempt, Attempts};
 pub use balances::{BalanceKind, ClaimableBalance};
 pub use broadcasts::{Broadcast, FeeContext};
 pub use chain_view::{ChainView, SeenClosing, Spend, Tip};
@@ -39,6 +42,5 @@ pub use depths::{FORGET_DEPTH, OUTCOME_DEPTH};
 pub use facts::Fact;
 pub use fees::FeeEstimates;
 pub use monitor::{Block, ChannelMonitor, MONITOR_VERSION, NotNext, Noted};
-pub use plan::{Attempt, Attempts};
 pub use revoked::{REVOKED_VERSION, RevokedHtlc, RevokedHtlcs};
 pub use wallet::{Coin, CoinsMissing, FeeRequest, Parent};

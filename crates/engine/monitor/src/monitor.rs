@@ -261,7 +261,7 @@ impl ChannelMonitor {
 
     /// Everything that should be in the mempool now. To be asked after every block; what is unchanged comes again, so that it
     /// is broadcast again. The record changes with it: it must be written before anything is broadcast.
-    pub fn broadcasts(&mut self, state: &ChannelState, fees: &FeeContext<'_>) -> Vec<Broadcast> {
+    pub fn broadcasts(&mut self, state: &ChannelState, fees: &mut FeeContext<'_>) -> Vec<Broadcast> {
         let claims = self.claims(state);
         broadcasts(state, &self.view, claims, &mut self.attempts, fees)
     }

@@ -25,11 +25,12 @@ impl Driver {
             }
             ChainNews::Update(ChainUpdate::Connected(block)) => {
                 debug!(height = block.height.0, hash = %block.hash, "block");
-                let followed = self
-                    .wallet
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .connected(&block);
+                let followed = {
+                    let mut wallet = self.wallet.lock().unwrap_or_else(PoisonError::into_inner);
+                    let followed = wallet.connected(&block);
+                    self.coins = wallet.fee_coins();
+                    followed
+                };
                 if let Err(error) = followed {
                     warn!(%error, "the wallet cannot follow the chain");
                 }

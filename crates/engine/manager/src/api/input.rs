@@ -1,6 +1,6 @@
 //! Inputs, and the world around them as values.
 
-use bitcoin::{BlockHash, Script, Transaction};
+use bitcoin::{Amount, BlockHash, Script, Transaction};
 use quittance_channel::{Attached, ChannelLimits, Opening, Verifier};
 use quittance_journal::{EventNumber, Generation};
 use quittance_monitor::{FeeEstimates, RevokedHtlcs, Tip};
@@ -111,4 +111,6 @@ pub struct Context<'a> {
     pub fees: FeeEstimates,
     /// Where what is claimed on chain goes: a script of the wallet's.
     pub sweep_to: &'a Script,
+    /// The coins that the wallet could give to claims which cannot pay for themselves, and has not promised to anything.
+    pub coins: &'a [Amount],
 }
