@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod fees;
+mod link;
 mod payments;
 mod peer;
 #[path = "../../interop/src/protocol.rs"]

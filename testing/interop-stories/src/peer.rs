@@ -26,6 +26,8 @@ pub(crate) struct Ldk {
     pub(crate) node: String,
     /// Where it listens for peers.
     pub(crate) listen: SocketAddr,
+    /// Where our nodes call it: there, or at what stands before it.
+    pub(crate) reach: SocketAddr,
     /// Its files.
     pub(crate) folder: PathBuf,
     program: PathBuf,
@@ -63,6 +65,7 @@ impl Ldk {
         let mut node = Self {
             node: String::new(),
             listen,
+            reach: listen,
             folder,
             program: program.to_owned(),
             arguments,

@@ -9,6 +9,7 @@ use quittance_api::{
 use quittance_town::{Caller, Ground, Ledger, Outcome, Process, Town};
 
 use crate::fees::Fees;
+use crate::link::Link;
 use crate::peer::{ChannelKind, Ldk};
 use crate::protocol::Call;
 
@@ -30,6 +31,8 @@ pub(crate) struct World {
     pub(crate) ground: Ground,
     /// What LDK's nodes are told of feerates.
     pub(crate) fees: Fees,
+    /// What stands between the first two, in a world that has it.
+    pub(crate) link: Option<Link>,
     /// For names of payments, no two alike.
     pub(crate) named: u64,
     /// How many channels were closed on purpose.
@@ -91,6 +94,7 @@ impl World {
         let chain = ground.url.trim_start_matches("http://").parse()?;
         let mut world = Self {
             fees: Fees::new(chain, LDK_FEERATE)?,
+            link: None,
             ours: Vec::new(),
             ldk: Vec::new(),
             ground,
@@ -193,10 +197,10 @@ impl World {
             By::Ours => {
                 let body = ConnectPeer {
                     id: self.ldk[ldk].node.parse()?,
-                    address: self.ldk[ldk].listen.to_string(),
+                    address: self.ldk[ldk].reach.to_string(),
                 };
                 let _: Done = self.ours[ours].caller()?.post("/v1/peers", &body)?;
-                let peer = format!("{}@{}", self.ldk[ldk].node, self.ldk[ldk].listen);
+                let peer = format!("{}@{}", self.ldk[ldk].node, self.ldk[ldk].reach);
                 self.ours[ours].peers.push(peer);
             }
             By::Ldk => {

@@ -1,6 +1,6 @@
 //! Ends of channels: by agreement, by force with HTLCs on their way, and by a cheat.
 
-use quittance_api::{Close, CloseChannel, Done, Hex, PaymentState};
+use quittance_api::{Close, CloseChannel, Done, Hex, PaymentState, Refuse};
 use quittance_town::Outcome;
 
 use super::paying::secret;
@@ -120,15 +120,18 @@ fn by_force(world: &mut World, by: By) -> Outcome<String> {
     Ok(format!("swept after {blocks} blocks"))
 }
 
-/// LDK comes back from an old backup, with our node away, and broadcasts what it has revoked: our node takes everything.
+/// LDK comes back from an old backup, with our node away, and broadcasts what it has revoked, with a payment each way in it: our node
+/// takes everything.
 pub(crate) fn ldk_cheats(world: &mut World, _: &Effort) -> Outcome<String> {
     let id = world.one_channel()?;
+    let (to_ldk, to_ours) = (world.hold_at_ldk(false)?, world.hold_at_ours(false)?);
     let folder = world.ldk[0].folder.join("ldk");
     let backup = world.folder.path().join("backup");
     world.ldk[0].stop()?;
     quittance_town::copy_folder(&folder, &backup)?;
     world.ldk[0].start()?;
     world.wait_until_usable(0, 0, 1)?;
+    world.refuse(&to_ldk, &to_ours)?;
     for _ in 0..3 {
         let invoice = world.our_invoice(0, Some(1_000_000_000), None)?;
         world.ldk_pays(0, &invoice.invoice, None)?;
@@ -197,7 +200,7 @@ impl World {
     }
 
     /// Mines, a few blocks at a time, until `is_so`; how many it took.
-    fn mine_until(&mut self, what: &str, mut is_so: impl FnMut(&mut Self) -> Outcome<bool>) -> Outcome<u32> {
+    pub(crate) fn mine_until(&mut self, what: &str, mut is_so: impl FnMut(&mut Self) -> Outcome<bool>) -> Outcome<u32> {
         const STEP: u32 = 4;
         const BLOCKS_MAX: u32 = 800;
         let mut mined = 0;
@@ -211,6 +214,17 @@ impl World {
             mined += STEP;
         }
         Ok(mined)
+    }
+
+    /// Each refuses what it holds of the other's.
+    fn refuse(&mut self, to_ldk: &Held, to_ours: &Held) -> Outcome<()> {
+        let hash = to_ldk.hash.to_string();
+        self.ldk[0].ask::<()>(&Call::Refuse { hash })?;
+        let body = Refuse {
+            payment_hash: to_ours.hash,
+        };
+        let _: Done = self.ours[0].caller()?.post("/v1/held/refuse", &body)?;
+        self.wait_for_no_htlc()
     }
 
     /// A payment of ours that LDK holds.

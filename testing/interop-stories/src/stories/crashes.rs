@@ -1,9 +1,12 @@
 //! Deaths: of our node, with what is left of its rows; and of LDK's.
 
-use quittance_api::PaymentState;
-use quittance_town::{Outcome, Rows};
+use std::time::Duration;
 
-use super::Effort;
+use quittance_api::PaymentState;
+use quittance_town::{Outcome, Random, Rows};
+
+use super::load::Load;
+use super::{Effort, even};
 use crate::world::{By, World, wait_for};
 
 /// LDK is paid.
@@ -58,4 +61,62 @@ fn deaths_of_payer(world: &mut World, effort: &Effort, payee: By) -> Outcome<Str
         }
     }
     Ok(format!("{deaths} deaths, each receipt told; no channel closed"))
+}
+
+/// LDK is killed when nothing is on its way: it goes on with the channel.
+pub(crate) fn idle_ldk_dies(world: &mut World, effort: &Effort) -> Outcome<String> {
+    let kills = effort.count(2, 50);
+    let mut random = Random::new(effort.seed);
+    for _ in 0..kills {
+        let load = Load::new(world, &mut random, 2)?;
+        load.settle(world)?;
+        world.agree()?;
+        // It writes its own state after it has said what follows from it, in the background.
+        std::thread::sleep(Duration::from_secs(2));
+        world.ldk[0].kill()?;
+        world.ldk[0].start()?;
+        world.wait_until_usable(0, 0, 1)?;
+    }
+    let load = Load::new(world, &mut random, 2)?;
+    load.settle(world)?;
+    Ok(format!("{kills} kills"))
+}
+
+/// LDK is killed while payments go both ways. Its manager may then be older than what it knows of a channel, which it closes by force:
+/// every payment has its end all the same, both ledgers agree, and the next channel takes its place.
+pub(crate) fn ldk_dies_under_load(world: &mut World, effort: &Effort) -> Outcome<String> {
+    let kills = effort.count(4, 50);
+    let mut random = Random::new(effort.seed);
+    let (mut sent, mut all, mut closed) = (0, 0, 0);
+    for kill in 0..kills {
+        let load = Load::new(world, &mut random, 4)?;
+        let moment = Duration::from_millis(random.below(150));
+        std::thread::sleep(moment);
+        let told = |why: Box<dyn std::error::Error>| format!("kill {kill} after {moment:?}: {why}");
+        world.ldk[0].kill()?;
+        world.ldk[0].start().map_err(told)?;
+        let mut is_closed = false;
+        wait_for("the channel can be used, or LDK has closed it", || {
+            is_closed = world.ldk[0].channels()?.is_empty();
+            Ok(is_closed || !world.channel_ids(0, 0)?.is_empty())
+        })
+        .map_err(|why| format!("kill {kill} after {moment:?}: {why}"))?;
+        if is_closed {
+            closed += 1;
+            world.closings += 1;
+            world.mine_what_comes(1).map_err(told)?;
+            world
+                .mine_until("every payment has its end", |world| load.has_ended(world))
+                .map_err(told)?;
+            world.mine(6)?;
+            world.open(0, 0, even(By::Ours)).map_err(told)?;
+        }
+        world.wait_until_usable(0, 0, 1).map_err(told)?;
+        sent += load.settle(world).map_err(told)?;
+        all += load.len();
+        world.agree().map_err(told)?;
+    }
+    Ok(format!(
+        "{kills} kills, {all} payments, {sent} made; LDK closed {closed} channels by itself"
+    ))
 }

@@ -5,10 +5,10 @@ use quittance_town::Outcome;
 
 use super::failing::expect_failed;
 use super::paying::secret;
-use super::{Effort, even};
+use super::{CAPACITY_SAT, Effort, even};
 use crate::peer::ChannelKind;
 use crate::protocol::State;
-use crate::world::{By, Tools, World, wait_for};
+use crate::world::{By, Terms, Tools, World, wait_for};
 
 /// LDK, ours, LDK; in a row.
 pub(crate) fn ours_between(tools: &Tools) -> Outcome<World> {
@@ -35,6 +35,60 @@ pub(crate) fn ldk_between(tools: &Tools) -> Outcome<World> {
     }
     Ok(world)
 }
+
+/// LDK with two channels to ours, and ours with all of a third to another of LDK's.
+pub(crate) fn ours_between_twice(tools: &Tools) -> Outcome<World> {
+    let mut world = World::new(tools, (1, 2), ChannelKind::Anchors)?;
+    world.connect(0, 0, By::Ours)?;
+    world.open(0, 0, even(By::Ours))?;
+    world.open(0, 0, even(By::Ldk))?;
+    world.connect(0, 1, By::Ours)?;
+    world.open(
+        0,
+        1,
+        Terms {
+            push_msat: CAPACITY_SAT * 1_000 / 100 * 95,
+            ..even(By::Ldk)
+        },
+    )?;
+    world.wait_until_usable(0, 0, 2)?;
+    world.wait_until_usable(0, 1, 1)?;
+    Ok(world)
+}
+
+/// Ours with two channels to LDK, and LDK with two to another of ours.
+pub(crate) fn ldk_between_twice(tools: &Tools) -> Outcome<World> {
+    let mut world = World::new(tools, (2, 1), ChannelKind::Anchors)?;
+    for ours in 0..2 {
+        world.connect(ours, 0, By::Ours)?;
+        world.open(ours, 0, even(By::Ours))?;
+        world.open(ours, 0, even(By::Ldk))?;
+    }
+    for ours in 0..2 {
+        world.wait_until_usable(ours, 0, 2)?;
+    }
+    Ok(world)
+}
+
+/// LDK pays more than one of its channels to ours has, to another of LDK's.
+pub(crate) fn parts_through_ours(world: &mut World, _: &Effort) -> Outcome<String> {
+    let invoice = world.ldk_invoice(1, Some(MORE_THAN_ONE_MSAT), None)?;
+    world.ldk_pays(0, &invoice, None)?;
+    Ok(String::new())
+}
+
+/// Either of ours pays the other more than one of its channels to LDK has.
+pub(crate) fn parts_through_ldk(world: &mut World, _: &Effort) -> Outcome<String> {
+    for (payer, payee) in [(0, 1), (1, 0)] {
+        let invoice = world.our_invoice(payee, Some(MORE_THAN_ONE_MSAT), None)?;
+        world.pay(payer, &invoice.invoice, None)?;
+        world.agree()?;
+    }
+    Ok(String::new())
+}
+
+/// More than half of a channel, which is all that either side of it has.
+const MORE_THAN_ONE_MSAT: u64 = CAPACITY_SAT * 1_000 / 100 * 55;
 
 pub(crate) fn through_ours(world: &mut World, effort: &Effort) -> Outcome<String> {
     let payments = effort.count(6, 200);

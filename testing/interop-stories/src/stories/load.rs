@@ -225,7 +225,7 @@ pub(crate) fn ldk_feerates(world: &mut World, effort: &Effort) -> Outcome<String
 }
 
 /// Payments on their way in both directions.
-struct Load {
+pub(crate) struct Load {
     ours: Vec<Ordered>,
     /// Hashes of LDK's.
     ldk: Vec<String>,
@@ -240,7 +240,7 @@ struct Ordered {
 
 impl Load {
     /// So many each way, of random amounts, one in four of them without an invoice.
-    fn new(world: &mut World, random: &mut Random, each_way: usize) -> Outcome<Self> {
+    pub(crate) fn new(world: &mut World, random: &mut Random, each_way: usize) -> Outcome<Self> {
         let mut load = Self {
             ours: Vec::new(),
             ldk: Vec::new(),
@@ -275,12 +275,29 @@ impl Load {
         Ok(load)
     }
 
-    fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.ours.len() + self.ldk.len()
     }
 
+    /// Whether every one that is known has its end.
+    pub(crate) fn has_ended(&self, world: &mut World) -> Outcome<bool> {
+        for ordered in &self.ours {
+            if world.state(0, ordered.id)? == Some(PaymentState::Pending) {
+                return Ok(false);
+            }
+        }
+        let payments = world.ldk[0].payments()?;
+        let is_pending = |hash: &String| {
+            let mut of_it = payments
+                .iter()
+                .filter(|payment| !payment.inbound && payment.hash == *hash);
+            of_it.any(|payment| payment.state == State::Pending)
+        };
+        Ok(!self.ldk.iter().any(is_pending))
+    }
+
     /// Waits until every one has its end; how many were made.
-    fn settle(&self, world: &mut World) -> Outcome<usize> {
+    pub(crate) fn settle(&self, world: &mut World) -> Outcome<usize> {
         let mut made = 0;
         for ordered in &self.ours {
             if world.state(0, ordered.id)?.is_none() {

@@ -2,6 +2,7 @@
 
 mod closing;
 mod crashes;
+mod cutting;
 mod failing;
 mod forwarding;
 mod load;
@@ -107,6 +108,20 @@ pub(crate) const GROUPS: &[Group] = &[
         )],
     },
     Group {
+        build: cutting::linked,
+        stories: &[every(
+            "cuts of the connection inside a payment, at bytes",
+            cutting::at_bytes,
+        )],
+    },
+    Group {
+        build: neighbours,
+        stories: &[
+            every("kill -9 of LDK with nothing on its way", crashes::idle_ldk_dies),
+            long("kill -9 of LDK under load", crashes::ldk_dies_under_load),
+        ],
+    },
+    Group {
         build: twice_neighbours,
         stories: &[smoke("pay: in parts over two channels, by either", paying::in_parts)],
     },
@@ -148,6 +163,20 @@ pub(crate) const GROUPS: &[Group] = &[
         ],
     },
     Group {
+        build: forwarding::ours_between_twice,
+        stories: &[smoke(
+            "forward: in parts over two channels, LDK pays through ours",
+            forwarding::parts_through_ours,
+        )],
+    },
+    Group {
+        build: forwarding::ldk_between_twice,
+        stories: &[smoke(
+            "forward: in parts over two channels, ours pay through LDK",
+            forwarding::parts_through_ldk,
+        )],
+    },
+    Group {
         build: old_strangers,
         stories: &[
             smoke("static_remotekey: ours opens", opening::ours_opens),
@@ -166,6 +195,10 @@ pub(crate) const GROUPS: &[Group] = &[
             smoke("static_remotekey: close by agreement, LDK begins", closing::ldk_agrees),
             all("static_remotekey: close by force, ours", closing::ours_forces),
             all("static_remotekey: close by force, LDK", closing::ldk_forces),
+            all(
+                "static_remotekey: LDK cheats after a restore from an old backup",
+                closing::ldk_cheats,
+            ),
         ],
     },
 ];
@@ -188,6 +221,16 @@ const fn all(name: &'static str, tell: Tell) -> Story {
         name,
         smallest: Size::All,
         largest: Size::All,
+        tell,
+    }
+}
+
+/// The same, and a soak makes it longer.
+const fn long(name: &'static str, tell: Tell) -> Story {
+    Story {
+        name,
+        smallest: Size::All,
+        largest: Size::Soak,
         tell,
     }
 }
