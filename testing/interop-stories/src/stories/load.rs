@@ -163,7 +163,7 @@ pub(crate) fn mixed(world: &mut World, effort: &Effort) -> Outcome<String> {
     let began = std::time::Instant::now();
     let (mut sent, mut all, mut rounds) = (0, 0, 0);
     while all < wanted {
-        let load = Load::new(world, &mut random, 10)?;
+        let load = Load::new(world, &mut random, 20)?;
         sent += load.settle(world)?;
         all += load.len();
         rounds += 1;
@@ -286,14 +286,7 @@ impl Load {
                 return Ok(false);
             }
         }
-        let payments = world.ldk[0].payments()?;
-        let is_pending = |hash: &String| {
-            let mut of_it = payments
-                .iter()
-                .filter(|payment| !payment.inbound && payment.hash == *hash);
-            of_it.any(|payment| payment.state == State::Pending)
-        };
-        Ok(!self.ldk.iter().any(is_pending))
+        Ok(self.states_at_ldk(world)?.iter().all(|state| *state != State::Pending))
     }
 
     /// Waits until every one has its end; how many were made.
@@ -305,14 +298,22 @@ impl Load {
             }
             made += usize::from(expect_ended(world, ordered.id, None)? == PaymentState::Sent);
         }
-        for hash in &self.ldk {
-            let known = world.ldk[0]
-                .payments()?
-                .iter()
-                .any(|payment| !payment.inbound && payment.hash == *hash);
-            made += usize::from(known && world.ldk_outcome(0, hash)? == State::Succeeded);
-        }
+        let mut states = Vec::new();
+        wait_for("LDK's payments have ended", || {
+            states = self.states_at_ldk(world)?;
+            Ok(states.iter().all(|state| *state != State::Pending))
+        })?;
+        made += states.iter().filter(|state| **state == State::Succeeded).count();
         Ok(made)
+    }
+
+    /// How those of LDK's stand that it knows of: its whole list is read once for all of them.
+    fn states_at_ldk(&self, world: &mut World) -> Outcome<Vec<State>> {
+        let payments = world.ldk[0].payments()?;
+        let ours = payments
+            .iter()
+            .filter(|payment| !payment.inbound && self.ldk.contains(&payment.hash));
+        Ok(ours.map(|payment| payment.state).collect())
     }
 }
 

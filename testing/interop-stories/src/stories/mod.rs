@@ -90,6 +90,7 @@ pub(crate) const GROUPS: &[Group] = &[
                 load::kills,
             ),
             every("restarts of LDK under load", load::ldk_restarts),
+            every("kill -9 of LDK with nothing on its way", crashes::idle_ldk_dies),
             every("mixed payments both ways", load::mixed),
         ],
     },
@@ -116,14 +117,7 @@ pub(crate) const GROUPS: &[Group] = &[
     },
     Group {
         build: neighbours,
-        stories: &[
-            every("kill -9 of LDK with nothing on its way", crashes::idle_ldk_dies),
-            long("kill -9 of LDK under load", crashes::ldk_dies_under_load),
-        ],
-    },
-    Group {
-        build: twice_neighbours,
-        stories: &[smoke("pay: in parts over two channels, by either", paying::in_parts)],
+        stories: &[long("kill -9 of LDK under load", crashes::ldk_dies_under_load)],
     },
     Group {
         build: strangers,
@@ -161,6 +155,10 @@ pub(crate) const GROUPS: &[Group] = &[
                 forwarding::ldk_fails_back,
             ),
         ],
+    },
+    Group {
+        build: twice_neighbours,
+        stories: &[smoke("pay: in parts over two channels, by either", paying::in_parts)],
     },
     Group {
         build: forwarding::ours_between_twice,
