@@ -2,13 +2,14 @@
 //! anything of them.
 
 use bitcoin::Amount;
-use quittance_channel::opening::{OpenRefusal, OpeningPolicy};
+use quittance_channel::opening::{ChannelType, OpenRefusal, OpeningPolicy};
 use quittance_channel::{Attached, Channel, Phase};
 use quittance_manager::{Command, Input, NewChannel, OpeningEnd, Response};
-use quittance_primitives::{BlockCount, ChannelId, FeeratePerKw, MilliSatoshi, NodeId, PaymentId};
-use quittance_regtest::MineOptions;
+use quittance_primitives::{BlockCount, ChannelId, Feature, FeeratePerKw, MilliSatoshi, NodeId, PaymentId};
+use quittance_regtest::{MineOptions, faucet};
 use quittance_simulator::{End, Garbage, NodeIndex, RowsAfterCrash, World};
 use quittance_store::memory::Keep;
+use quittance_transactions::CommitmentFormat;
 use quittance_wire::{ErrorMessage, FundingCreated, Message, Warning};
 
 const A: NodeIndex = 0;
@@ -463,4 +464,64 @@ fn funding_signed_again_harms_nothing() {
     assert_eq!(count(&world, A, "warning"), 1);
     world.mine(8);
     world.conclude_well();
+}
+
+/// Symptom: a channel that was used before its funding was in a block, and closed with an HTLC, was kept for ever, and so was the HTLC, after
+/// the funding's coin was spent otherwise. Cause: only a channel that was not in use yet was given up. BOLT 5: absence proves nothing; a buried
+/// conflict does.
+#[test]
+fn an_htlc_of_a_channel_whose_funding_can_never_confirm_ends_with_it() {
+    for is_closed in [false, true] {
+        let mut world = World::new(2, 1);
+        world.features = world
+            .features
+            .clone()
+            .offering(Feature::ScidAlias)
+            .offering(Feature::Zeroconf);
+        let opener = world.nodes[A].id();
+        world.nodes[B].zeroconf_peers.insert(opener);
+        world.crash(B, Keep::All, RowsAfterCrash::Whole);
+        world.start(B);
+        world.connect(A, B);
+        let new = NewChannel {
+            channel_type: Some(ChannelType {
+                zeroconf: true,
+                ..ChannelType::basic(CommitmentFormat::Anchors)
+            }),
+            ..new_channel(&mut world, 1_000_000)
+        };
+        world.command(A, Command::OpenChannel(Box::new(new)));
+        world.settle();
+        let id = PaymentId([5; 32]);
+        let amount = MilliSatoshi(50_000_000);
+        let hold = world.hold_invoice(B, amount);
+        world.pay(A, B, id, &hold.invoice, amount, Vec::new());
+        world.settle();
+        let channel = world.nodes[A].channel_with(&world.nodes[B].id());
+        let channel = channel.expect("it is used").state().facts.channel_id;
+        if is_closed {
+            world.checker.closable = true;
+            world.disconnect(A, B);
+            world.command(A, Command::ForceClose(channel));
+            world.settle();
+        }
+        let funding = world.broadcast.first().expect("its funding was broadcast").1.clone();
+        let mut rival = funding.clone();
+        rival.output.truncate(1);
+        rival.output[0].script_pubkey = faucet::reward_script();
+        world.mine_with(&MineOptions::empty(1).including([rival]));
+        world.mine(4);
+        assert_eq!(world.checker.end_of(A, id), None, "five blocks may be taken back");
+        world.mine(1);
+        world.settle();
+        assert!(
+            matches!(world.checker.end_of(A, id), Some(End::Failed(_))),
+            "nobody can claim it"
+        );
+        world.mine(2);
+        assert!(
+            world.nodes[A].channel_with(&world.nodes[B].id()).is_none(),
+            "nothing of it is kept"
+        );
+    }
 }

@@ -125,6 +125,8 @@ pub enum ChannelStage {
     Closing,
     /// Its latest commitment closes it.
     ForceClosing,
+    /// Its latest commitment would close it, and its funding is in no block: nothing of it can be taken, nor given up, before it is.
+    AwaitingFunding,
     /// We lost state, and the peer is to close it.
     FellBehind,
     /// Its funding will never be used.
@@ -139,6 +141,7 @@ impl ChannelStage {
             Self::Open => "open",
             Self::Closing => "closing",
             Self::ForceClosing => "force_closing",
+            Self::AwaitingFunding => "awaiting_funding",
             Self::FellBehind => "fell_behind",
             Self::Abandoned => "abandoned",
         }
@@ -218,6 +221,7 @@ impl Channel {
                 Phase::AwaitingReady(_) => ChannelStage::Opening,
                 Phase::Normal => ChannelStage::Open,
                 Phase::ShuttingDown(_) | Phase::ClosingAgreed(_) => ChannelStage::Closing,
+                Phase::ForceClosed(_) if state.funding.is_none() => ChannelStage::AwaitingFunding,
                 Phase::ForceClosed(_) => ChannelStage::ForceClosing,
                 Phase::FellBehind => ChannelStage::FellBehind,
                 Phase::Abandoned(_) => ChannelStage::Abandoned,
@@ -251,7 +255,10 @@ impl Channel {
     pub fn is_over(&self) -> bool {
         match self.stage {
             ChannelStage::Opening | ChannelStage::Open | ChannelStage::Closing => false,
-            ChannelStage::ForceClosing | ChannelStage::FellBehind | ChannelStage::Abandoned => true,
+            ChannelStage::ForceClosing
+            | ChannelStage::AwaitingFunding
+            | ChannelStage::FellBehind
+            | ChannelStage::Abandoned => true,
         }
     }
 }

@@ -139,7 +139,12 @@ impl ChannelManager {
             let timed_out = channel
                 .decide_funding_timeout(height)
                 .filter(|_| monitor.view().closing.is_none());
-            let decision = timed_out.or_else(|| monitor.is_double_spent().then(|| channel.decide_double_spent())?);
+            let is_double_spent = monitor.is_double_spent();
+            let decision = timed_out.or_else(|| is_double_spent.then(|| channel.decide_double_spent())?);
+            if is_double_spent {
+                // Its HTLCs have their end with it.
+                turn.monitors.insert(id);
+            }
             if let Some(decision) = decision {
                 self.adopt(id, decision, turn);
                 if let Phase::Abandoned(why) = self.channels[&id].state().phase {

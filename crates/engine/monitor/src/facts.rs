@@ -62,6 +62,30 @@ pub(crate) fn facts(state: &ChannelState, view: &ChainView, commitment: &OnChain
     facts
 }
 
+/// What the log lacks of a channel whose funding can never confirm, which was used without: nobody will ever claim an HTLC of it.
+pub(crate) fn of_nothing(state: &ChannelState) -> Vec<Fact> {
+    let offered = state.commitments.offered.iter();
+    let offered = offered.filter(|(_, htlc)| htlc.on_chain == OnChain::Open);
+    let offered = offered.flat_map(|(id, htlc)| {
+        let failed = htlc.outcome.is_none().then_some(Fact::Resolved {
+            id: *id,
+            outcome: Outcome::FailedOnChain,
+        });
+        let buried = Fact::Buried {
+            offered_by: Side::Local,
+            id: *id,
+        };
+        failed.into_iter().chain([buried])
+    });
+    let received = state.commitments.received.iter();
+    let received = received.filter(|(_, htlc)| htlc.on_chain == OnChain::Open);
+    let received = received.map(|(id, _)| Fact::Buried {
+        offered_by: Side::Remote,
+        id: *id,
+    });
+    offered.chain(received).collect()
+}
+
 /// What the chain made of the commitment's outputs.
 struct Decided<'a> {
     outputs: Vec<Output>,

@@ -8,8 +8,8 @@
 //! Public keys only: a claim says what to sign, a signer completes it; coins for fees are asked for as values. No clock, disk or
 //! network. What the chain decided goes back to the channel as [`Fact`]s and becomes steps of its log.
 //!
-//! Invariants: M-1 (never an outcome from absence, but a buried commitment without the HTLC), M-2 (live memory is O(HTLCs in
-//! flight)), M-3 (the view is a function of the active chain). Start at [`ChannelMonitor`], then [`Closing`].
+//! Invariants: M-1 (never an outcome from absence, but a buried commitment without the HTLC, or a buried transaction in the funding's place),
+//! M-2 (live memory is O(HTLCs in flight)), M-3 (the view is a function of the active chain). Start at [`ChannelMonitor`], then [`Closing`].
 
 #![forbid(unsafe_code)]
 

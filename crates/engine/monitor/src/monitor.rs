@@ -14,7 +14,7 @@ use crate::broadcasts::broadcasts;
 use crate::claims::claims;
 use crate::closing::OnChainCommitment;
 use crate::depths::{FORGET_DEPTH, OUTCOME_DEPTH};
-use crate::facts::facts;
+use crate::facts::{facts, of_nothing};
 use crate::outputs::{Purpose, outputs};
 use crate::recognition::{Recognition, Remembered};
 use crate::{
@@ -254,6 +254,9 @@ impl ChannelMonitor {
 
     /// What the chain decided and the channel's log does not have yet, in the order in which it is to be written.
     pub fn facts(&self, state: &ChannelState) -> Vec<Fact> {
+        if self.is_double_spent() && state.funding.is_none() {
+            return of_nothing(state);
+        }
         self.commitment(state)
             .map(|commitment| facts(state, &self.view, &commitment))
             .unwrap_or_default()

@@ -118,8 +118,9 @@ impl Channel {
     /// An input of the unconfirmed funding was spent otherwise, and that is buried.
     pub fn decide_double_spent(&self) -> Option<Decision> {
         let state = self.state();
-        let waits = state.phase.may_lack_funding() && state.funding.is_none();
-        waits.then(|| {
+        // Whatever it was used for meanwhile, without a confirmation: no commitment of it can ever be in a block.
+        let is_given_up = matches!(state.phase, Phase::Abandoned(_));
+        (!is_given_up && state.funding.is_none()).then(|| {
             mark!("a funding was spent otherwise");
             Decision::step(Step::FundingAbandoned(AbandonedFunding::DoubleSpent))
         })
