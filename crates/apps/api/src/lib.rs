@@ -26,6 +26,6 @@ pub use node::{
 };
 pub use payments::{
     Abandon, Claim, Claimed, CreateInvoice, Decode, Decoded, DecodedHint, Invoice, Keysend, Pay, Payment, PaymentList,
-    PaymentState, Receipt, Refuse, reason,
+    PaymentState, Receipt, Received, ReceivedList, Refuse, reason,
 };
 pub use routes::{Probe, Probed, RouteHop, given_routes};

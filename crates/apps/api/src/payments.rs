@@ -185,6 +185,33 @@ pub struct PaymentList {
     pub next: Option<u64>,
 }
 
+/// A payment that was made to us.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Received {
+    /// Its hash, which its invoice has. An invoice that was paid twice has two payments.
+    #[schema(value_type = String)]
+    pub payment_hash: Hex<32>,
+    /// What claimed it: the payer has it too.
+    #[schema(value_type = String)]
+    pub preimage: Hex<32>,
+    /// What it brought.
+    pub amount_msat: u64,
+    /// When it was claimed, in seconds since 1970 by the node's clock.
+    pub claimed_at_s: u64,
+    /// The number of the event that told of it.
+    pub event: u64,
+}
+
+/// Payments that were made to us.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ReceivedList {
+    /// The last one first.
+    pub payments: Vec<Received>,
+    /// Where the next page begins, if there is one: ask for those `before` this event.
+    #[serde(default)]
+    pub next: Option<u64>,
+}
+
 /// Make no further attempt for a payment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -275,6 +302,22 @@ impl From<(quittance_node::Payment, PaymentTimes)> for Payment {
             event: payment.status.event().map(|event| event.0),
             began_at_s: times.began_ms.map(|ms| ms / 1_000),
             ended_at_s: times.ended_ms.map(|ms| ms / 1_000),
+        }
+    }
+}
+
+impl From<quittance_node::ReceivedPage> for ReceivedList {
+    fn from(page: quittance_node::ReceivedPage) -> Self {
+        let payments = page.payments.into_iter().map(|(event, received)| Received {
+            payment_hash: Hex(received.payment_hash.0),
+            preimage: Hex(received.preimage.0),
+            amount_msat: received.amount.0,
+            claimed_at_s: received.claimed_ms / 1_000,
+            event: event.0,
+        });
+        Self {
+            payments: payments.collect(),
+            next: page.next.map(|event| event.0),
         }
     }
 }

@@ -36,6 +36,7 @@ use crate::events::{Desk, Subscription};
 use crate::payment_times;
 use crate::peers::{FromPeer, Sorter};
 use crate::policy::PolicyChange;
+use crate::received;
 use crate::views::{Figures, View};
 use crate::wallet::Wallet;
 
@@ -274,6 +275,7 @@ impl Driver {
         };
         let mut step = self.manager.handle_one(input, signing, &context);
         payment_times::note(&mut step, &self.store, begins, now_ms)?;
+        received::note(&mut step, now_ms)?;
         self.append(step)
     }
 

@@ -30,6 +30,7 @@ use crate::payment_pages::{PaymentPage, PaymentPages, finished_payments};
 use crate::payment_times::{self, PaymentTimes};
 use crate::peers::Sorter;
 use crate::policy::PolicyChange;
+use crate::received::{self, ReceivedPage};
 use crate::routes::{self, GivenHop};
 use crate::views::{Channel, Figures, Info, Peer, View};
 use crate::wallet::{Balance, Wallet};
@@ -461,6 +462,16 @@ impl Node {
             times.extend(read.await?.map_err(|why| NodeError::Record(why.to_string()))?);
         }
         Ok(times)
+    }
+
+    /// Payments that were made to us, the last one first, in the order of the events that told of their claims. A further page begins `before`
+    /// the event that the last page names. What older versions claimed is not known here.
+    ///
+    /// # Errors
+    /// [`NodeError`].
+    pub async fn received(&self, before: Option<EventNumber>, limit: usize) -> Result<ReceivedPage, NodeError> {
+        let page = self.look(move |view| received::page(view.store, before, limit)).await?;
+        page.map_err(|why| NodeError::Record(why.to_string()))
     }
 
     /// Claims a payment that is held.

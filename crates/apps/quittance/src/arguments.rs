@@ -240,6 +240,18 @@ Exit status: 0 after `quittance stop` or a signal; 1 when it cannot start; 3 whe
         #[arg(long, value_name = "EVENT")]
         before: Option<u64>,
     },
+    /// Payments that were made to us, the newest first
+    #[command(
+        after_help = "Examples:\n  quittance received\n  quittance received --limit 20 --before 314      the next page"
+    )]
+    Received {
+        /// How many at most; 1,000 at most
+        #[arg(long, default_value_t = 100)]
+        limit: u32,
+        /// Those before this event: the next page, as the last one names it
+        #[arg(long, value_name = "EVENT")]
+        before: Option<u64>,
+    },
     /// The proof of a payment: to show, or to check with --verify
     #[command(
         after_help = "Examples:\n  quittance receipt 8a31… > receipt.json\n  quittance receipt --verify receipt.json   needs no node"

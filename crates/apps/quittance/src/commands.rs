@@ -79,6 +79,11 @@ impl Desk<'_> {
                 let path = format!("/v1/payments?limit={limit}{before}");
                 self.show(&self.client()?.get::<api::PaymentList>(&path)?)
             }
+            Command::Received { limit, before } => {
+                let before = before.map(|event| format!("&before={event}")).unwrap_or_default();
+                let path = format!("/v1/received?limit={limit}{before}");
+                self.show(&self.client()?.get::<api::ReceivedList>(&path)?)
+            }
             Command::SendOnchain {
                 address,
                 amount_sat,

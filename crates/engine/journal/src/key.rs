@@ -4,6 +4,7 @@
 //! bytes and keys in a store all sort alike: a channel's updates lie side by side, in their order.
 //! Numbers of spaces and of kinds are part of the stored format: append only, never reuse.
 
+use std::cmp::Reverse;
 use std::fmt;
 
 use quittance_primitives::{ChannelId, CommitmentNumber, HtlcId, NodeId, PaymentHash, PaymentId};
@@ -27,6 +28,9 @@ pub enum Key {
     /// When a payment of ours began and ended, as far as whoever drives the engine has noted it. The engine reads no time from it, and the
     /// channels' logs do not know it: no manager row.
     PaymentTimes(PaymentId),
+    /// A payment that was made to us, by the number of the event that told of its claim; the newest stands first, as it is asked for. Noted by
+    /// whoever drives the engine, which reads nothing from it: no manager row.
+    Received(Reverse<EventNumber>),
     /// A payment that we make.
     Payment(PaymentId),
     /// A forward, named by the HTLC that came in.
@@ -100,6 +104,8 @@ pub enum Space {
     Monitors = 0x14,
     /// [`Key::PaymentTimes`].
     PaymentTimes = 0x15,
+    /// [`Key::Received`].
+    Received = 0x16,
     /// [`Key::Payment`].
     Payments = 0x20,
     /// [`Key::Forward`].
@@ -139,6 +145,7 @@ impl Key {
             Self::FinishedPayment(_) => Space::FinishedPayments,
             Self::Monitor(_) => Space::Monitors,
             Self::PaymentTimes(_) => Space::PaymentTimes,
+            Self::Received(_) => Space::Received,
             Self::Payment(_) => Space::Payments,
             Self::Forward(..) => Space::Forwards,
             Self::Event(_) => Space::Events,
@@ -177,6 +184,7 @@ impl Key {
                 bytes.extend(channel.0);
                 bytes.extend(htlc.0.to_be_bytes());
             }
+            Self::Received(Reverse(number)) => bytes.extend((!number.0).to_be_bytes()),
             Self::Event(number) => bytes.extend(number.0.to_be_bytes()),
             Self::Invoice(hash) => bytes.extend(hash.0),
             Self::Peer(id) => bytes.extend(id.0),
@@ -212,6 +220,7 @@ impl Key {
             Space::FinishedPayments => Self::FinishedPayment(PaymentId(whole(rest)?)),
             Space::Monitors => Self::Monitor(ChannelId(whole(rest)?)),
             Space::PaymentTimes => Self::PaymentTimes(PaymentId(whole(rest)?)),
+            Space::Received => Self::Received(Reverse(EventNumber(!number(rest)?))),
             Space::Payments => Self::Payment(PaymentId(whole(rest)?)),
             Space::Forwards => {
                 let (channel, rest) = channel_and(rest)?;
@@ -228,7 +237,7 @@ impl Key {
 
 impl Space {
     /// Every space, in the order of keys.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Header,
         Self::Checkpoints,
         Self::Updates,
@@ -236,6 +245,7 @@ impl Space {
         Self::FinishedPayments,
         Self::Monitors,
         Self::PaymentTimes,
+        Self::Received,
         Self::Payments,
         Self::Forwards,
         Self::Events,
@@ -256,6 +266,7 @@ impl Space {
             | Self::FinishedPayments
             | Self::Monitors
             | Self::PaymentTimes
+            | Self::Received
             | Self::Wallet => false,
         }
     }
@@ -346,6 +357,10 @@ impl KeyRange {
                 Key::PaymentTimes(PaymentId([0; 32])),
                 Key::PaymentTimes(PaymentId([0xff; 32])),
             ),
+            Space::Received => (
+                Key::Received(Reverse(EventNumber(u64::MAX))),
+                Key::Received(Reverse(EventNumber(0))),
+            ),
             Space::Payments => (Key::Payment(PaymentId([0; 32])), Key::Payment(PaymentId([0xff; 32]))),
             Space::Forwards => (Key::Forward(LOW, HtlcId(0)), Key::Forward(HIGH, HtlcId(u64::MAX))),
             Space::Events => (Key::Event(EventNumber(0)), Key::Event(EventNumber(u64::MAX))),
@@ -378,6 +393,14 @@ impl KeyRange {
         Self {
             first: Key::FinishedPayment(id),
             last: Self::space(Space::FinishedPayments).last,
+        }
+    }
+
+    /// The payments to us whose claims were told of by `newest` or before it, the newest first.
+    pub const fn received_from(newest: EventNumber) -> Self {
+        Self {
+            first: Key::Received(Reverse(newest)),
+            last: Self::space(Space::Received).last,
         }
     }
 
@@ -449,6 +472,7 @@ impl fmt::Display for Key {
             Self::FinishedPayment(id) => write!(f, "finished-payment/{id}"),
             Self::Monitor(channel) => write!(f, "channel/{channel}/monitor"),
             Self::PaymentTimes(id) => write!(f, "payment-times/{id}"),
+            Self::Received(Reverse(number)) => write!(f, "received/{}", number.0),
             Self::Payment(id) => write!(f, "payment/{id}"),
             Self::Forward(channel, htlc) => write!(f, "forward/{channel}/{}", htlc.0),
             Self::Event(number) => write!(f, "event/{}", number.0),
@@ -521,6 +545,7 @@ mod tests {
             id().prop_map(|id| Key::FinishedPayment(PaymentId(id))),
             channel().prop_map(Key::Monitor),
             id().prop_map(|id| Key::PaymentTimes(PaymentId(id))),
+            any::<u64>().prop_map(|n| Key::Received(Reverse(EventNumber(n)))),
             id().prop_map(|id| Key::Payment(PaymentId(id))),
             (channel(), any::<u64>()).prop_map(|(c, n)| Key::Forward(c, HtlcId(n))),
             any::<u64>().prop_map(|n| Key::Event(EventNumber(n))),

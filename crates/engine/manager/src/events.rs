@@ -13,7 +13,7 @@ use crate::api::{Effect, Event, NumberedEvent};
 use crate::turn::Turn;
 
 /// The version of the record format of event rows, and of the header's row of reserved numbers.
-pub(crate) const EVENT_VERSION: u16 = 1;
+pub const EVENT_VERSION: u16 = 1;
 /// How many numbers are reserved at a time: one more record in so many events.
 const RESERVED_AT_ONCE: u64 = 1_000;
 /// How many events are shown to a user that has not confirmed any of them.

@@ -32,6 +32,7 @@ pub use api::{
 };
 pub use chain::load;
 pub use declared::{channels_of, declare_restored};
+pub use events::EVENT_VERSION;
 pub use gossip::Face;
 pub use manager::{ChannelManager, ForwardConfig, ManagerConfig, PAYMENT_VERSION, Signing};
 pub use restore::{RestoreError, Restored};

@@ -260,6 +260,26 @@ impl Text for api::PaymentList {
     }
 }
 
+impl Text for api::ReceivedList {
+    fn text(&self) -> String {
+        let mut table = Table::new(&["claimed", "amount msat", "payment hash", "preimage", "event"]);
+        for payment in &self.payments {
+            table.row(vec![
+                utc(payment.claimed_at_s),
+                grouped(payment.amount_msat),
+                payment.payment_hash.to_string(),
+                short(payment.preimage),
+                payment.event.to_string(),
+            ]);
+        }
+        let text = table.written("nothing was paid to this node yet\n  next: quittance invoice AMOUNT_MSAT");
+        match self.next {
+            Some(next) => format!("{text}\nolder ones: quittance received --before {next}"),
+            None => text,
+        }
+    }
+}
+
 impl Text for api::Signed {
     fn text(&self) -> String {
         self.signature.clone()

@@ -88,6 +88,7 @@ mod tests {
     fn each_call_needs_the_scope_of_what_it_does() {
         for (method, path, scope) in [
             (Method::GET, "/v1/payments", Scope::Read),
+            (Method::GET, "/v1/received", Scope::Read),
             (Method::GET, "/metrics", Scope::Read),
             (Method::POST, "/v1/invoices", Scope::Invoice),
             (Method::POST, "/v1/payments", Scope::Pay),

@@ -380,6 +380,12 @@ pub(crate) struct Page {
     before: Option<u64>,
 }
 
+impl Page {
+    fn limit(&self) -> usize {
+        self.limit.unwrap_or(100).min(1_000) as usize
+    }
+}
+
 /// Payments of ours, the newest first.
 #[utoipa::path(get, path = "/v1/payments", params(Page), responses((status = 200, body = api::PaymentList)))]
 pub(crate) async fn payments(
@@ -387,15 +393,26 @@ pub(crate) async fn payments(
     query: Result<Query<Page>, QueryRejection>,
 ) -> Answer<api::PaymentList> {
     let Query(query) = query.map_err(|error| Problem::new(ErrorCode::BadRequest, error.body_text()))?;
-    let limit = query.limit.unwrap_or(100).min(1_000) as usize;
     let node = state.node()?;
-    let page = node.payments(query.before.map(EventNumber), limit).await?;
+    let page = node.payments(query.before.map(EventNumber), query.limit()).await?;
     let ids: Vec<_> = page.payments.iter().map(|payment| payment.id).collect();
     let times = node.payment_times(&ids).await?;
     Ok(Json(api::PaymentList {
         payments: page.payments.into_iter().zip(times).map(Into::into).collect(),
         next: page.next.map(|event| event.0),
     }))
+}
+
+/// Payments that were made to us, the newest first.
+#[utoipa::path(get, path = "/v1/received", params(Page), responses((status = 200, body = api::ReceivedList)))]
+pub(crate) async fn received(
+    Extracted(state): Extracted<State>,
+    query: Result<Query<Page>, QueryRejection>,
+) -> Answer<api::ReceivedList> {
+    let Query(query) = query.map_err(|error| Problem::new(ErrorCode::BadRequest, error.body_text()))?;
+    let node = state.node()?;
+    let page = node.received(query.before.map(EventNumber), query.limit()).await?;
+    Ok(Json(page.into()))
 }
 
 /// A payment of ours.
@@ -568,7 +585,7 @@ pub(crate) async fn backup(
     info(title = "Quittance", description = "Amounts are whole numbers with their unit in the name. Unknown fields are refused. A problem is answered with a status and a Problem."),
     paths(
         health, document, info, balance, address, peers, connect, disconnect, channels, open, close, set_feerate, forwarding::set_policy, invoice, decode,
-        pay, keysend, probing::probe, payments, payment, abandon, receipt, claim, refuse, streams::events, handled, send_onchain, bump,
+        pay, keysend, probing::probe, payments, received, payment, abandon, receipt, claim, refuse, streams::events, handled, send_onchain, bump,
         sign, check, backup, unlock, stop, figures::metrics
     ),
     components(schemas(Problem, ErrorCode)),

@@ -62,6 +62,7 @@ fn router(state: State) -> Router {
         .route("/v1/invoices", post(calls::invoice))
         .route("/v1/decode", post(calls::decode))
         .route("/v1/payments", get(calls::payments).post(calls::pay))
+        .route("/v1/received", get(calls::received))
         .route("/v1/payments/{id}", get(calls::payment))
         .route("/v1/payments/{id}/abandon", post(calls::abandon))
         .route("/v1/payments/{id}/receipt", get(calls::receipt))

@@ -1,6 +1,8 @@
 //! Commands over a town of three nodes with channels.
 
-use quittance_api::{Balance, ClaimableWhy, Info, NewAddress, OnchainSent, Payment, PaymentList, PaymentState};
+use quittance_api::{
+    Balance, ClaimableWhy, Info, NewAddress, OnchainSent, Payment, PaymentList, PaymentState, ReceivedList,
+};
 use quittance_town::{ALICE, BOB, CAROL, Town};
 use serde_json::json;
 
@@ -86,6 +88,51 @@ fn payments_tell_when_they_began_and_ended_also_when_their_rows_are_made_again()
     said(town.nodes[ALICE].command(&["rebuild"]).unwrap());
     town.start(ALICE).unwrap();
     assert_eq!(payment(&town), paid);
+}
+
+#[test]
+fn what_was_received_is_listed_from_the_newest_on_also_when_rows_are_made_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut town = Town::new(program(), folder.path(), None, &[]).unwrap();
+    town.wait_until_usable().unwrap();
+    assert!(said(town.nodes[CAROL].command(&["received"]).unwrap()).contains("next: quittance invoice"));
+    let now = || std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
+    let before = now();
+    for number in [3, 1, 2_u8] {
+        let order = town.order(10_000 + u64::from(number), Hex([number; 32])).unwrap();
+        order.give(town.nodes[ALICE].caller().unwrap()).unwrap();
+        town.settle(&[order]).unwrap();
+    }
+    let list = |town: &Town, path: &str| town.nodes[CAROL].caller().unwrap().get::<ReceivedList>(path).unwrap();
+    let all = list(&town, "/v1/received").payments;
+    let amounts: Vec<_> = all.iter().map(|received| received.amount_msat).collect();
+    assert_eq!(amounts, [10_002, 10_001, 10_003]);
+    assert!(
+        all.iter()
+            .all(|received| (before..=now()).contains(&received.claimed_at_s))
+    );
+    let alice = town.nodes[ALICE].caller().unwrap();
+    let paid: Payment = alice.get(&format!("/v1/payments/{}", Hex([2; 32]))).unwrap();
+    assert_eq!(
+        (paid.payment_hash, paid.preimage),
+        (all[0].payment_hash, Some(all[0].preimage))
+    );
+
+    let page = list(&town, "/v1/received?limit=2");
+    assert_eq!(page.payments, all[..2]);
+    let next = page.next.unwrap();
+    assert_eq!(list(&town, &format!("/v1/received?before={next}")).payments, all[2..]);
+    let shown = said(town.nodes[CAROL].command(&["received", "--limit", "2"]).unwrap());
+    assert!(
+        shown.ends_with(&format!("older ones: quittance received --before {next}")),
+        "{shown}"
+    );
+
+    said(town.nodes[CAROL].command(&["stop"]).unwrap());
+    town.nodes[CAROL].wait().unwrap();
+    said(town.nodes[CAROL].command(&["rebuild"]).unwrap());
+    town.start(CAROL).unwrap();
+    assert_eq!(list(&town, "/v1/received").payments, all);
 }
 
 #[test]
