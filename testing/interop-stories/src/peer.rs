@@ -1,5 +1,6 @@
 //! The process of an LDK node, which is told what to do by lines.
 
+use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
@@ -9,7 +10,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use quittance_town::{Outcome, free_address};
 use serde::de::DeserializeOwned;
 
-use crate::protocol::{Answer, Balance, Call, Channel, Info, Payment};
+use crate::protocol::{Answer, Balance, Call, Channel, Info, Payment, State};
 
 /// The type of an LDK node's channels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +34,10 @@ pub(crate) struct Ldk {
     program: PathBuf,
     arguments: Vec<String>,
     running: Option<Running>,
+    /// How many events of this process have been read.
+    heard: usize,
+    /// How payments of its own ended by its events, by hash.
+    ended: BTreeMap<String, State>,
 }
 
 struct Running {
@@ -70,6 +75,8 @@ impl Ldk {
             program: program.to_owned(),
             arguments,
             running: None,
+            heard: 0,
+            ended: BTreeMap::new(),
         };
         node.start()?;
         Ok(node)
@@ -95,6 +102,7 @@ impl Ldk {
             to,
             from: BufReader::new(from),
         });
+        self.heard = 0;
         self.node = self.info()?.node;
         Ok(())
     }
@@ -141,8 +149,23 @@ impl Ldk {
         self.ask(&Call::Channels)
     }
 
+    /// Its payments. `ldk-node` writes one of its own down after it has begun it: one that ends before that stays pending in its list for
+    /// ever, and only the event tells the end.
     pub(crate) fn payments(&mut self) -> Outcome<Vec<Payment>> {
-        self.ask(&Call::Payments)
+        let mut payments: Vec<Payment> = self.ask(&Call::Payments)?;
+        let is_open = |payment: &Payment| !payment.inbound && payment.state == State::Pending;
+        if payments.iter().any(is_open) {
+            let events: Vec<String> = self.ask(&Call::Events { from: self.heard })?;
+            self.heard += events.len();
+            self.ended
+                .extend(events.iter().filter_map(|event| end_of_payment(event)));
+            for payment in payments.iter_mut().filter(|payment| is_open(payment)) {
+                if let Some(state) = self.ended.get(&payment.hash) {
+                    payment.state = *state;
+                }
+            }
+        }
+        Ok(payments)
     }
 
     pub(crate) fn balance(&mut self) -> Outcome<Balance> {
@@ -155,9 +178,41 @@ impl Ldk {
     }
 }
 
+/// The hash and the end of a payment that an event tells of.
+fn end_of_payment(event: &str) -> Option<(String, State)> {
+    let state = match event.split_once(' ')?.0 {
+        "PaymentSuccessful" => State::Succeeded,
+        "PaymentFailed" => State::Failed,
+        _ => return None,
+    };
+    let (_, rest) = event.split_once("payment_hash: ")?;
+    let hash = rest
+        .split(|c: char| !c.is_ascii_hexdigit())
+        .find(|run| run.len() == 64)?;
+    Some((hash.to_owned(), state))
+}
+
 impl Drop for Ldk {
     fn drop(&mut self) {
         // It is ours, and must not outlive the test.
         let _ = self.kill();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_payment_is_read_from_its_event() {
+        let (hash, other) = ("ab".repeat(32), "cd".repeat(32));
+        let sent = format!(
+            "PaymentSuccessful {{ payment_id: Some(PaymentId({other})), payment_hash: {hash}, payment_preimage: Some({other}) }}"
+        );
+        assert_eq!(end_of_payment(&sent), Some((hash.clone(), State::Succeeded)));
+        let failed = format!("PaymentFailed {{ payment_id: None, payment_hash: Some({hash}), reason: None }}");
+        assert_eq!(end_of_payment(&failed), Some((hash.clone(), State::Failed)));
+        let received = format!("PaymentReceived {{ payment_id: None, payment_hash: {hash}, amount_msat: 1 }}");
+        assert_eq!(end_of_payment(&received), None);
     }
 }
