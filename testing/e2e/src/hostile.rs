@@ -69,7 +69,7 @@ const ATTACKS: [Attack; 6] = [
     },
     Attack {
         name: "1,000 peers that stay",
-        threads: 1,
+        threads: LOUD,
         run: many,
     },
 ];
@@ -242,7 +242,7 @@ fn many(victim: Victim<'_>, mut random: Random) {
     let mut open = Vec::new();
     while !victim.is_over.load(Ordering::SeqCst) {
         open.retain(is_open);
-        if open.len() as u64 >= MASS {
+        if open.len() as u64 >= MASS / LOUD {
             std::thread::sleep(Duration::from_millis(10));
         } else if let Some((stream, _)) = greeted(victim, &mut random) {
             open.push(stream);
