@@ -32,7 +32,11 @@ pub enum ChainError {
     #[error("bitcoind is at height {theirs}, behind ours, {ours}: waiting for it to catch up")]
     Behind { ours: u32, theirs: u32 },
     /// It knows none of the blocks that we remember.
-    #[error("bitcoind knows none of the blocks that we remember, the last of them {} at height {}", .0.hash, .0.height.0)]
+    #[error(
+        "bitcoind knows none of the blocks that we remember, the last of them {} at height {}, though it is as high: it follows another chain than \
+         this node did; give --bitcoind one that follows the chain on which the channels were opened",
+        .0.hash, .0.height.0
+    )]
     NoCommonBlock(Tip),
     /// It has thrown the block away.
     #[error("bitcoind has pruned block {0}, which we have yet to read: give it a larger -prune, or none")]

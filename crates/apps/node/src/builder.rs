@@ -236,14 +236,14 @@ impl NodeBuilder {
     /// [`StartError`]; nothing has left then.
     pub async fn start(self, chain: Arc<Chain>, mut wallet: Box<dyn Wallet>) -> Result<Node, StartError> {
         let sweep_to = wallet.sweep_script()?;
-        let wallet_tip = wallet.tip();
+        let wallet_read = (wallet.tip(), wallet.remembered());
         let mut limits = ChannelLimits::default();
         limits.closing.script = Some(sweep_to.clone());
         let (durable, durable_seen) = watch::channel(());
         let read = {
             let (builder, chain) = (self.clone(), Arc::clone(&chain));
             let (limits, sweep_to) = (limits.clone(), sweep_to.clone());
-            tokio::task::spawn_blocking(move || builder.read(&*chain, wallet_tip, (&limits, &sweep_to), durable))
+            tokio::task::spawn_blocking(move || builder.read(&*chain, wallet_read, (&limits, &sweep_to), durable))
         };
         let read = read.await.map_err(|error| StartError::System(error.to_string()))??;
         for transaction in read.fundings.values().flatten() {
@@ -409,7 +409,7 @@ impl NodeBuilder {
     fn read(
         &self,
         chain: &Chain,
-        wallet_tip: Option<Tip>,
+        (wallet_tip, remembered): (Option<Tip>, Vec<Tip>),
         (limits, sweep_to): (&ChannelLimits, &Script),
         durable: watch::Sender<()>,
     ) -> Result<Read, StartError> {
@@ -460,7 +460,7 @@ impl NodeBuilder {
             })
         });
         let tips: Vec<Tip> = channels.chain(wallet_tip).collect();
-        let beginning = chain::beginning(chain, &tips, best)?;
+        let beginning = chain::beginning(chain, &tips, &remembered, best)?;
         let channels = restored.manager.channels();
         let fundings = channels.map(|channel| {
             let facts = &channel.state().facts;

@@ -140,16 +140,17 @@ pub(crate) struct Beginning {
     pub(crate) rewound: Option<Tip>,
 }
 
-/// Finds the beginning for those who have read up to `read`; the best tip when nobody has read anything.
+/// Finds the beginning for those who have read up to `read`; the best tip when nobody has read anything. A source that never saw the last block
+/// that was read, since others replaced it before the source was there, knows older ones that are `remembered`.
 ///
 /// # Errors
 /// [`ChainError::Behind`], which may pass, when the source has less than what was read: it is synchronising, is being repaired, or came back
 /// from an older moment. [`ChainError::NoCommonBlock`] when it has as much, and another chain.
-pub(crate) fn beginning(chain: &Chain, read: &[Tip], best: Best) -> Result<Beginning, ChainError> {
+pub(crate) fn beginning(chain: &Chain, read: &[Tip], remembered: &[Tip], best: Best) -> Result<Beginning, ChainError> {
     let mut from: Option<Tip> = None;
     let mut rewound: Option<Tip> = None;
     for tip in read {
-        let fork = last_common(chain, *tip, best)?;
+        let fork = last_common(chain, *tip, remembered, best)?;
         if fork != *tip && rewound.is_none_or(|known| fork.height < known.height) {
             rewound = Some(fork);
         }
@@ -163,8 +164,8 @@ pub(crate) fn beginning(chain: &Chain, read: &[Tip], best: Best) -> Result<Begin
     })
 }
 
-/// The last block up to `tip` that is in the best chain.
-fn last_common(chain: &Chain, tip: Tip, best: Best) -> Result<Tip, ChainError> {
+/// The last block up to `tip` that is in the best chain, or of those that are `remembered` below what the source does not know.
+fn last_common(chain: &Chain, tip: Tip, remembered: &[Tip], best: Best) -> Result<Tip, ChainError> {
     let behind = ChainError::Behind {
         ours: tip.height.0,
         theirs: best.tip.height.0,
@@ -172,12 +173,14 @@ fn last_common(chain: &Chain, tip: Tip, best: Best) -> Result<Tip, ChainError> {
     let mut at = tip;
     loop {
         let Some(header) = chain.header(&at.hash)? else {
-            let may_come = best.tip.height < tip.height;
-            return Err(if may_come {
-                behind
-            } else {
-                ChainError::NoCommonBlock(tip)
-            });
+            if best.tip.height < tip.height {
+                return Err(behind);
+            }
+            let older = remembered.iter().filter(|block| block.height < at.height);
+            at = *older
+                .max_by_key(|block| block.height)
+                .ok_or(ChainError::NoCommonBlock(tip))?;
+            continue;
         };
         if header.is_active {
             return Ok(at);
@@ -278,8 +281,12 @@ mod tests {
         }
 
         fn beginning(&self, read: &[u32]) -> Result<Beginning, String> {
+            self.beginning_with(read, &[])
+        }
+
+        fn beginning_with(&self, read: &[u32], remembered: &[Tip]) -> Result<Beginning, String> {
             let read: Vec<Tip> = read.iter().map(|height| block(*height)).collect();
-            beginning(self, &read, self.best).map_err(|error| format!("{error:?}"))
+            beginning(self, &read, remembered, self.best).map_err(|error| format!("{error:?}"))
         }
     }
 
@@ -348,6 +355,33 @@ mod tests {
         assert_eq!(Branch::new(6, 6, 6).beginning(&[3, 8]), behind(8, 6));
         // It has the headers already, and reads the blocks again.
         assert_eq!(Branch::new(8, 6, 6).beginning(&[3, 8]), behind(8, 6));
+    }
+
+    /// Symptom: the last block that a node had read was replaced while it was away, and bitcoind began anew with an empty folder; the node ended
+    /// for good. Cause: a bitcoind that never saw a block knows nothing of those below it from us.
+    #[test]
+    fn a_source_that_never_saw_our_last_blocks_goes_on_from_an_older_one_that_it_knows() {
+        let anew = Branch::new(6, 6, 9);
+        let remembered = [3, 8, 6, 7, 5].map(block);
+        let expected = Beginning {
+            from: block(6),
+            rewound: Some(block(6)),
+        };
+        assert_eq!(anew.beginning_with(&[8], &remembered), Ok(expected));
+        let behind = Err("Behind { ours: 8, theirs: 6 }".to_owned());
+        assert_eq!(
+            Branch::new(6, 6, 6).beginning_with(&[8], &remembered),
+            behind,
+            "it has yet to see it"
+        );
+    }
+
+    #[test]
+    fn a_source_that_knows_nothing_that_is_remembered_is_of_another_chain() {
+        let (known, tip) = (Branch::new(6, 6, 9), block(8));
+        let remembered = [block(8), other(7), other(5)];
+        let refused = known.beginning_with(&[8], &remembered);
+        assert_eq!(refused, Err(format!("NoCommonBlock({tip:?})")));
     }
 
     #[test]

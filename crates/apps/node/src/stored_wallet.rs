@@ -131,6 +131,10 @@ impl Wallet for StoredWallet {
         Some(self.wallet.tip())
     }
 
+    fn remembered(&self) -> Vec<Tip> {
+        self.wallet.remembered()
+    }
+
     fn connected(&mut self, block: &ConnectedBlock) -> Result<(), WalletError> {
         let new = NewBlock {
             height: block.height,

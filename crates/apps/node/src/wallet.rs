@@ -80,6 +80,11 @@ pub trait Wallet: Send + 'static {
     /// The last block that the wallet has read; nothing when it does not care where it begins.
     fn tip(&self) -> Option<Tip>;
 
+    /// Blocks that it remembers, its last one among them: where to begin again with a chain source that never saw that one.
+    fn remembered(&self) -> Vec<Tip> {
+        self.tip().into_iter().collect()
+    }
+
     /// A block was found.
     ///
     /// # Errors
