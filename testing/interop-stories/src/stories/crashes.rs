@@ -83,13 +83,14 @@ pub(crate) fn idle_ldk_dies(world: &mut World, effort: &Effort) -> Outcome<Strin
 }
 
 /// LDK is killed while payments go both ways. Its manager may then be older than what it knows of a channel, which it closes by force:
-/// every payment has its end all the same, both ledgers agree, and the next channel takes its place.
+/// every payment has its end all the same, both ledgers agree, and the next channel takes its place. What has no output on chain is left
+/// out: a close takes it from the payee, who may have claimed it already.
 pub(crate) fn ldk_dies_under_load(world: &mut World, effort: &Effort) -> Outcome<String> {
     let kills = effort.count(4, 50);
     let mut random = Random::new(effort.seed);
     let (mut sent, mut all, mut closed) = (0, 0, 0);
     for kill in 0..kills {
-        let load = Load::new(world, &mut random, 4)?;
+        let load = Load::of_at_least(NO_DUST_MSAT, world, &mut random, 4)?;
         let moment = Duration::from_millis(random.below(150));
         std::thread::sleep(moment);
         let told = |why: Box<dyn std::error::Error>| format!("kill {kill} after {moment:?}: {why}");
@@ -120,3 +121,6 @@ pub(crate) fn ldk_dies_under_load(world: &mut World, effort: &Effort) -> Outcome
         "{kills} kills, {all} payments, {sent} made; LDK closed {closed} channels by itself"
     ))
 }
+
+/// More than what a commitment leaves out.
+const NO_DUST_MSAT: u64 = 1_000_000;

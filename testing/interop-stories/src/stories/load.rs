@@ -241,12 +241,17 @@ struct Ordered {
 impl Load {
     /// So many each way, of random amounts, one in four of them without an invoice.
     pub(crate) fn new(world: &mut World, random: &mut Random, each_way: usize) -> Outcome<Self> {
+        Self::of_at_least(1, world, random, each_way)
+    }
+
+    /// The same, of amounts from `least` msat on.
+    pub(crate) fn of_at_least(least: u64, world: &mut World, random: &mut Random, each_way: usize) -> Outcome<Self> {
         let mut load = Self {
             ours: Vec::new(),
             ldk: Vec::new(),
         };
         for _ in 0..each_way {
-            let amount = 1 + random.below(3_000_000);
+            let amount = least + random.below(3_000_000);
             let invoice = match random.below(4) {
                 0 => None,
                 _ => Some(world.ldk_invoice(0, Some(amount), None)?),
@@ -258,7 +263,7 @@ impl Load {
             };
             world.give(&ordered)?;
             load.ours.push(ordered);
-            let amount = 1 + random.below(3_000_000);
+            let amount = least + random.below(3_000_000);
             let hash = if random.below(4) == 0 {
                 let node = world.ours[0].node.to_string();
                 world.ldk[0].ask(&Call::Keysend {
