@@ -17,7 +17,7 @@ pub(crate) fn make_folder(folder: &Path) -> io::Result<()> {
 #[must_use = "the folder is free again when this is dropped"]
 #[derive(Debug)]
 pub(crate) struct FolderLock {
-    _file: File,
+    file: File,
 }
 
 impl FolderLock {
@@ -39,10 +39,18 @@ impl FolderLock {
         options.create(true).truncate(false).write(true).mode(0o600);
         let file = options.open(&path).map_err(told)?;
         match file.try_lock() {
-            Ok(()) => Ok(Some(Self { _file: file })),
+            Ok(()) => Ok(Some(Self { file })),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(told(error)),
         }
+    }
+}
+
+impl Drop for FolderLock {
+    fn drop(&mut self) {
+        // Closing alone does not do: a child that this process is starting just now holds a copy of the file until it runs its program.
+        // What cannot be unlocked is let go with the last copy.
+        let _ = self.file.unlock();
     }
 }
 
@@ -113,8 +121,10 @@ mod tests {
             refused.contains("runs in") && refused.contains("quittance stop"),
             "{refused}"
         );
+        let in_child = held.file.try_clone().unwrap();
         drop(held);
         let _held = FolderLock::take(folder.path()).unwrap();
+        drop(in_child);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::error::{OpenError, io_error};
 /// The lock, held until it is dropped.
 #[derive(Debug)]
 pub(super) struct Lock {
-    _file: File,
+    file: File,
 }
 
 impl Lock {
@@ -41,7 +41,15 @@ impl Lock {
         file.set_len(0).map_err(failed)?;
         let program = std::env::current_exe().unwrap_or_default();
         write!(file, "process {} ({})", std::process::id(), program.display()).map_err(failed)?;
-        Ok(Self { _file: file })
+        Ok(Self { file })
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing alone does not do: a child that this process is starting just now holds a copy of the file until it runs its program.
+        // What cannot be unlocked is let go with the last copy.
+        let _ = self.file.unlock();
     }
 }
 
@@ -55,3 +63,19 @@ fn holder(file: &mut File) -> String {
 }
 
 const HOLDER_BYTES_MAX: u64 = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_of_the_file_in_a_child_that_starts_keeps_nobody_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let lock = Lock::take(folder.path()).unwrap();
+        let in_child = lock.file.try_clone().unwrap();
+        assert!(matches!(Lock::take(folder.path()), Err(OpenError::Locked { .. })));
+        drop(lock);
+        assert!(Lock::take(folder.path()).is_ok());
+        drop(in_child);
+    }
+}
