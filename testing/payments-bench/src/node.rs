@@ -11,13 +11,13 @@ use bitcoin::Script;
 use bitcoin::constants::ChainHash;
 use bitcoin::hashes::{Hash, sha256};
 use quittance_channel::opening::OpeningPolicy;
-use quittance_channel::{ChannelLimits, ForwardingPolicy, Verifier};
+use quittance_channel::{ChannelLimits, ForwardingPolicy, SigningAhead, Verifier};
 use quittance_journal::{Change, EventNumber, Gate, Lsn, Store};
 use quittance_manager::{ChannelManager, Context, Effect, Face, ForwardConfig, Input, ManagerConfig, Signing, Upgrade};
 use quittance_monitor::{FeeEstimates, Tip};
 use quittance_payments::{DirectRouter, InvoiceKey};
 use quittance_primitives::{CltvExpiryDelta, FeeratePerKw, MilliSatoshi, NodeId};
-use quittance_signer::LocalSigner;
+use quittance_signer::{LocalSigner, SignedAhead};
 use quittance_store::embedded::{EmbeddedStore, Gathering, Options, Watch};
 use quittance_store::memory::MemoryStore;
 
@@ -33,6 +33,10 @@ const PATIENCE: Duration = Duration::from_mins(1);
 pub struct Node {
     /// Its secrets.
     pub signer: LocalSigner,
+    /// What was asked for by steps whose batches are not written yet.
+    to_sign: Vec<SigningAhead>,
+    /// What was signed of it.
+    pub ahead: SignedAhead,
     /// Its engine.
     pub manager: ChannelManager,
     /// Holds effects until what they rest on is durable.
@@ -173,6 +177,8 @@ impl Node {
         gate.append(restored.step, disk.store())?;
         Ok(Self {
             signer,
+            to_sign: Vec::new(),
+            ahead: SignedAhead::default(),
             manager: restored.manager,
             gate,
             disk,
@@ -222,8 +228,16 @@ impl Node {
         self.engine_time += thread_time().saturating_sub(begun);
         self.steps += 1;
         self.record_bytes += step.changes().changes().iter().map(record_bytes).sum::<u64>();
+        self.to_sign.extend(step.ahead().map(|(_, work)| work));
         self.gate.append(step, self.disk.store())?;
         Ok(())
+    }
+
+    /// Signs, while the store's thread writes, what will be sent once it has.
+    pub fn sign_ahead(&mut self) {
+        for work in self.to_sign.drain(..) {
+            self.signer.sign_ahead(work, &mut self.ahead);
+        }
     }
 
     /// 32 bytes, other ones each time.

@@ -278,6 +278,7 @@ impl Town {
     }
 
     fn release(&mut self, node: usize) -> Outcome<bool> {
+        self.nodes[node].sign_ahead();
         let durable = self.nodes[node].disk.durable()?;
         let mut is_busy = false;
         while let Some(effect) = self.nodes[node].gate.release(durable).next() {
@@ -311,7 +312,8 @@ impl Town {
         match effect {
             Effect::Send(peer, outgoing) => {
                 let to = *self.places.get(&peer).ok_or("every peer lives here")?;
-                if let Some(message) = self.nodes[node].signer.complete(outgoing) {
+                let Node { signer, ahead, .. } = &mut self.nodes[node];
+                if let Some(message) = signer.complete_with(outgoing, ahead) {
                     self.nodes[to].inbox.push_back((node, message.encode()));
                 }
             }

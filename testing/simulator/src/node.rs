@@ -8,14 +8,17 @@ use quittance_channel::opening::{Forgotten, OpeningPolicy};
 use quittance_channel::{Channel, ChannelLimits, InlineVerifier};
 use quittance_journal::{EventNumber, Gate, Generation, Key, Lsn, Store, UpdateId};
 use quittance_manager::{
-    ChannelManager, Context, Effect, Face, ForwardConfig, Input, ManagerConfig, NumberedEvent, OpeningEnd, RequestId,
-    Response, Signing, Upgrade,
+    ChannelManager, Context, Effect, Face, ForwardConfig, Input, ManagerConfig, NumberedEvent, OpeningEnd, Outgoing,
+    RequestId, Response, Signing, Upgrade,
 };
 use quittance_monitor::{FeeEstimates, Tip};
 use quittance_onchain_tests::Wallet;
 use quittance_payments::{DirectRouter, InvoiceKey};
 use quittance_primitives::{ChannelId, FeeratePerKw, NodeId};
+use quittance_signer::SignedAhead;
 use quittance_store::memory::{Fault, Keep, MemoryStore};
+
+use quittance_wire::Message;
 
 use crate::Signer;
 use crate::checker::FORWARDING;
@@ -64,6 +67,8 @@ pub struct Node {
     pub syncs: u64,
     /// Whether syncs happen only when the world orders them, so that several steps share one.
     pub syncs_wait: bool,
+    /// For commitments of every so many batches it finds no time while they are being written, and signs them when they are released.
+    pub signs_late_every: Option<u64>,
     /// How far its clock is ahead of the world's, in milliseconds.
     pub clock_ahead_ms: i64,
     /// Whether the disk has no space left.
@@ -86,6 +91,8 @@ pub struct Process {
     pub manager: ChannelManager,
     /// The gate before the outside world.
     pub gate: Gate<Effect>,
+    /// What was signed while batches were written.
+    pub ahead: SignedAhead,
 }
 
 /// What the user of a node saw, did and was answered. It outlives the process.
@@ -128,6 +135,7 @@ impl Node {
                 ..User::default()
             },
             crashes: 0,
+            signs_late_every: (number % 4 == 3).then_some(2),
             syncs: 0,
             syncs_wait: false,
             clock_ahead_ms: 0,
@@ -199,6 +207,7 @@ impl Node {
             self.process = Some(Process {
                 manager: restored.manager,
                 gate,
+                ahead: SignedAhead::default(),
             });
         } else {
             self.crash(Keep::None, RowsAfterCrash::Whole);
@@ -242,7 +251,16 @@ impl Node {
             entropy,
         );
         let step = process.manager.handle_one(input, signing, &context);
-        process.gate.append(step, &mut self.store).is_ok()
+        let ahead: Vec<_> = step.ahead().collect();
+        let Ok(lsn) = process.gate.append(step, &mut self.store) else {
+            return false;
+        };
+        if self.signs_late_every.is_none_or(|every| !lsn.0.is_multiple_of(every)) {
+            for (_, work) in ahead {
+                self.signer.sign_ahead(work, &mut process.ahead);
+            }
+        }
+        true
     }
 
     /// The disk takes not one byte more.
@@ -281,6 +299,18 @@ impl Node {
     pub fn release(&mut self) -> Option<Effect> {
         let durable = Store::durable(&self.store);
         self.process.as_mut()?.gate.release(durable).next()
+    }
+
+    /// The message that a released effect stands for.
+    ///
+    /// # Panics
+    /// When the process does not run: nothing is released then.
+    pub fn complete(&mut self, released: Outgoing) -> Message {
+        let process = self
+            .process
+            .as_mut()
+            .expect("only a process that runs releases anything");
+        self.signer.complete(released, &mut process.ahead)
     }
 
     /// Tells the gate of a new connection.

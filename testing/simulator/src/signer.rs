@@ -2,11 +2,11 @@
 
 use bitcoin::Transaction;
 use quittance_channel::opening::NewChannelKeys;
-use quittance_channel::{Attached, Need};
+use quittance_channel::{Attached, Need, SigningAhead};
 use quittance_manager::{Enforcement, Outgoing};
 use quittance_monitor::FeeRequest;
 use quittance_primitives::NodeId;
-use quittance_signer::{ChannelSecrets, LocalSigner};
+use quittance_signer::{ChannelSecrets, LocalSigner, SignedAhead};
 use quittance_transactions::ClaimTransaction;
 use quittance_wire::Message;
 
@@ -57,12 +57,18 @@ impl Signer {
         self.local.enforce(enforcement, fund)
     }
 
+    /// Signs a commitment whose batch is being written.
+    pub fn sign_ahead(&self, work: SigningAhead, ahead: &mut SignedAhead) {
+        self.local.sign_ahead(work, ahead);
+    }
+
     /// The message that an effect stands for, signed or with its secret.
     ///
     /// # Panics
     /// When the effect is no message: such effects are not sent.
-    pub fn complete(&self, outgoing: Outgoing) -> Message {
-        self.local.complete(outgoing).expect("what is sent is a message")
+    pub fn complete(&self, outgoing: Outgoing, ahead: &mut SignedAhead) -> Message {
+        let message = self.local.complete_with(outgoing, ahead);
+        message.expect("what is sent is a message")
     }
 
     fn fresh_id(&mut self) -> [u8; 32] {

@@ -503,7 +503,7 @@ impl World {
             Outgoing::Revocation(due) => self.checker.revoked(node, due.channel_id(), due.revoked()),
             Outgoing::Message(_) | Outgoing::Closing(_) | Outgoing::Opening(_) | Outgoing::Gossip(_) => {}
         }
-        let message = self.nodes[node].signer.complete(outgoing);
+        let message = self.nodes[node].complete(outgoing);
         match &message {
             Message::UpdateAddHtlc(add) => self.add_left(node, add.channel_id, add.id),
             Message::UpdateFulfillHtlc(fulfil) => {

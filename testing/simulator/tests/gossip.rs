@@ -68,9 +68,7 @@ fn count(world: &World, node: usize, name: &str) -> usize {
 
 /// `from` says this to `to`, under its own signature.
 fn say(world: &mut World, from: usize, to: usize, update: ChannelUpdate) {
-    let signed = world.nodes[from]
-        .signer
-        .complete(Outgoing::Gossip(Box::new(GossipToSign::Update(update))));
+    let signed = world.nodes[from].complete(Outgoing::Gossip(Box::new(GossipToSign::Update(update))));
     bring(world, from, to, signed);
 }
 

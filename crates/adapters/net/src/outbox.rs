@@ -11,7 +11,8 @@ use tokio::sync::mpsc::{self, Receiver, Sender};
 pub enum Outbound {
     /// A message.
     Message(Box<Message>),
-    /// A message that is made when its turn has come, on the connection's own task: for what has to be signed. `None` sends nothing.
+    /// A message that is made when its turn has come, on the connection's own task: for what has to be signed. `None` sends nothing, so that
+    /// work can be done there for a message that is to come.
     Made(Box<dyn FnOnce() -> Option<Message> + Send>),
     /// The connection is closed once everything before this is sent.
     Close,
@@ -66,7 +67,7 @@ impl Outbox {
     }
 
     /// Whether half of the queue is taken: then the peer is not read from, so that answers do not pile up.
-    pub(crate) fn is_crowded(&self) -> bool {
+    pub fn is_crowded(&self) -> bool {
         self.queue.capacity() < self.queue.max_capacity() / 2
     }
 }

@@ -14,10 +14,12 @@
 
 #![forbid(unsafe_code)]
 
+mod ahead;
 mod enforce;
 mod node_key;
 mod spoken;
 
+pub use ahead::SignedAhead;
 pub use spoken::who_signed;
 
 use bitcoin::hashes::{Hash, HashEngine, Hmac, HmacEngine, sha256};
@@ -26,8 +28,8 @@ use quittance_channel::{Attached, ChannelEffect, CommitmentToSign, Need, Receive
 use quittance_manager::Outgoing;
 use quittance_onion::{Failure, OnionHash, OnionPacket, SharedSecret, peel};
 use quittance_primitives::{CommitmentNumber, NodeId};
-use quittance_transactions::CommitmentSeed;
 use quittance_transactions::signing::ChannelSecretKeys;
+use quittance_transactions::{CommitmentSeed, CommitmentSignatures};
 use quittance_wire::{Message, UpdateAddHtlc};
 use secp256k1::{SECP256K1, SecretKey};
 
@@ -123,26 +125,19 @@ impl LocalSigner {
 
     /// The message that a released effect stands for, signed or with the secret that is now due. `None` for an effect that is no message.
     pub fn complete(&self, outgoing: Outgoing) -> Option<Message> {
-        let sign = |template: &CommitmentToSign| {
-            let keys = self.channel(template.signer_keys_id).keys;
-            let CommitmentToSign { terms, contents, .. } = template;
-            let (broadcaster, point) = (contents.broadcaster, contents.per_commitment_point);
-            let derive = |htlc_outputs| keys.keys_of_theirs(terms, broadcaster, point, htlc_outputs);
-            keys.countersign(&template.build_with_keys(derive))
-        };
         match outgoing {
             Outgoing::Message(message) => Some(*message),
-            Outgoing::Commitment(to_sign) => Some(to_sign.message(sign(&to_sign))),
+            Outgoing::Commitment(to_sign) => Some(to_sign.message(self.countersign(&to_sign))),
             Outgoing::Revocation(due) => {
                 Some(due.message(self.commitment_seed(due.signer_keys_id()).secret(due.revoked())))
             }
             Outgoing::Opening(effect) => match *effect {
                 ChannelEffect::SendFundingCreated(template) => {
-                    let signature = sign(template.commitment()).funding;
+                    let signature = self.countersign(template.commitment()).funding;
                     Some(template.message(signature))
                 }
                 ChannelEffect::SendFundingSigned(template) => {
-                    let signature = sign(template.commitment()).funding;
+                    let signature = self.countersign(template.commitment()).funding;
                     Some(template.message(signature))
                 }
                 _ => None,
@@ -158,6 +153,14 @@ impl LocalSigner {
                 Some(to_sign.message(&signatures))
             }
         }
+    }
+
+    fn countersign(&self, template: &CommitmentToSign) -> CommitmentSignatures {
+        let keys = self.channel(template.signer_keys_id).keys;
+        let CommitmentToSign { terms, contents, .. } = template;
+        let (broadcaster, point) = (contents.broadcaster, contents.per_commitment_point);
+        let derive = |htlc_outputs| keys.keys_of_theirs(terms, broadcaster, point, htlc_outputs);
+        keys.countersign(&template.build_with_keys(derive))
     }
 
     /// Peels the onion of an HTLC that a peer offers.

@@ -3,11 +3,13 @@
 //!
 //! Invariants: nothing leaves but through the gate, and no caller is told anything, answers to questions included, before all that it
 //! rests on is durable. An input is taken only while the store has room. When the store fails everything ends (G10). Signatures are
-//! made after the release, on the connections' tasks, in the order of the messages. Start at [`Driver::run`].
+//! made on the connections' tasks, in the order of the messages: those of commitments while the batch is being written, and then they wait,
+//! sealed, for the release; all others, and revocation secrets always, after it. Start at [`Driver::run`].
 
 mod chain;
 mod effects;
 mod inputs;
+mod signing;
 
 pub(crate) use inputs::finished_payment;
 
@@ -29,6 +31,7 @@ use quittance_store::embedded::EmbeddedStore;
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{error, info};
 
+use self::signing::{CommitmentsSigned, ConnectionSigner};
 use crate::builder::EventHandling;
 use crate::chain::{ChainNews, ToBroadcast};
 use crate::error::{NodeError, StopReason};
@@ -145,6 +148,7 @@ pub(crate) struct Work {
     funded: BTreeMap<ChannelId, ChannelId>,
     desk: Option<Desk>,
     figures: Figures,
+    signed: Arc<CommitmentsSigned>,
     /// More inputs are at hand: what follows from this one is signed for with what follows from them.
     has_more: bool,
     /// When the oldest batch that is not durable was appended.
@@ -155,6 +159,7 @@ pub(crate) struct Work {
 struct Line {
     generation: Generation,
     outbox: Outbox,
+    signer: ConnectionSigner,
 }
 
 /// Effects that may wait in the gate before inputs have to.
@@ -287,12 +292,16 @@ impl Driver {
     /// Every write of the process goes this way.
     pub(crate) fn append(&mut self, step: Step<Effect>) -> Result<(), StopReason> {
         let before = self.gate.appended();
+        let ahead: Vec<_> = step.ahead().collect();
         let lsn = self
             .gate
             .append(step, &mut self.store)
             .map_err(StopReason::StoreFailed)?;
         if lsn > before {
             self.work.appended_at.push_back((lsn, Instant::now()));
+        }
+        for (scope, work) in ahead {
+            self.sign_ahead(scope, work);
         }
         Ok(())
     }

@@ -155,6 +155,10 @@ pub struct Figures {
     pub sync: Latency,
     /// Messages that were handed to connections.
     pub messages_sent: u64,
+    /// Commitments whose signatures were ready when they might leave: they were made while the disk was at work.
+    pub commitments_signed_ahead: u64,
+    /// Commitments that were signed when they might leave.
+    pub commitments_signed_late: u64,
     /// Payments of ours that were made.
     pub payments_sent: u64,
     /// Payments of ours that failed.

@@ -1,16 +1,13 @@
 //! Payments that are made at once: what comes together is signed for once, by the last of it, and nothing is left unsigned.
 
-use std::error::Error;
-use std::sync::Arc;
+mod common;
+
 use std::time::Duration;
 
-use bitcoin::{Amount, Network::Regtest};
-use quittance_chain::{Bitcoind, BitcoindConfig, ChainSource};
-use quittance_node::{InvoiceRequest, Node, NodeBuilder, OpenRequest, PayLimits, PaymentStatus, StoredWallet};
+use bitcoin::Amount;
+use common::Outcome;
+use quittance_node::{InvoiceRequest, Node, OpenRequest, PayLimits, PaymentStatus};
 use quittance_primitives::{MilliSatoshi, PaymentId};
-use quittance_wallet::StoredSeed;
-
-type Outcome<T> = Result<T, Box<dyn Error>>;
 
 const PAYMENTS: u8 = 100;
 /// Long enough for any machine: without a signature a payment waits for ever.
@@ -19,17 +16,9 @@ const PATIENCE: Duration = Duration::from_secs(40);
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_payment_of_a_crowd_is_signed_for_in_the_end() -> Outcome<()> {
     let (folder, mut chain) = (tempfile::tempdir()?, quittance_regtest::ServedChain::start()?);
-    let (user, password) = chain.login();
-    let config = BitcoindConfig::with_password(Regtest, chain.url(), user, password);
-    let source = Arc::new(Bitcoind::new(config));
     let mut nodes = Vec::new();
     for name in ["alice", "bob"] {
-        let place = folder.path().join(name);
-        std::fs::create_dir(&place)?;
-        let seed = StoredSeed::generate(source.best()?.tip)?;
-        let wallet = Box::new(StoredWallet::open(&seed, &place, Regtest)?);
-        let builder = NodeBuilder::new(place, *seed.seed.node_seed(Regtest), Regtest).listen("127.0.0.1:0".parse()?);
-        nodes.push(builder.start(source.clone(), wallet).await?);
+        nodes.push(common::start(&chain, &folder.path().join(name)).await?);
     }
     let (alice, bob) = (&nodes[0], &nodes[1]);
     chain.pay(&alice.address().await?, Amount::from_sat(20_000_000))?;
@@ -59,6 +48,13 @@ async fn every_payment_of_a_crowd_is_signed_for_in_the_end() -> Outcome<()> {
     });
     for payment in tokio::time::timeout(PATIENCE, futures_util::future::try_join_all(payments)).await?? {
         assert!(matches!(payment.status, PaymentStatus::Sent { .. }), "{payment:?}");
+    }
+    for node in &nodes {
+        let figures = node.figures().await?;
+        assert!(
+            figures.commitments_signed_ahead > 0,
+            "signatures are made while the disk is at work: {figures:?}"
+        );
     }
     Ok(())
 }

@@ -1,8 +1,10 @@
 //! What a channel wants done, once its steps are durable.
 //!
 //! A message that needs a signature or a secret goes out as a template: what to sign, for which keys. A local signer may sign
-//! while the records are being written. The revocation secret is different: [`RevocationDue`] can only be had from an effect
+//! while the records are being written ([`SigningAhead`](crate::SigningAhead)). The revocation secret is different: [`RevocationDue`] can only be had from an effect
 //! that was released, so whoever holds one holds the proof that the commitment that replaces the revoked one is durable.
+
+use std::sync::Arc;
 
 use bitcoin::Transaction;
 use quittance_primitives::{ChannelId, CommitmentNumber, HtlcId, PaymentPreimage};
@@ -24,7 +26,7 @@ pub enum ChannelEffect {
     /// Send `update_add_htlc` for this HTLC of ours. Its onion follows from its source, which the channel cannot see.
     SendHtlc(HtlcId),
     /// Sign the peer's commitment and send `commitment_signed`.
-    SendCommitment(Box<CommitmentToSign>),
+    SendCommitment(Arc<CommitmentToSign>),
     /// Reveal a revoked commitment's secret by `revoke_and_ack`.
     SendRevocation(RevocationDue),
     /// As opener: sign the peer's first commitment and send `funding_created`. There is no channel yet, and no step.

@@ -13,6 +13,7 @@
 
 #![forbid(unsafe_code)]
 
+mod ahead;
 mod apply;
 mod channel;
 mod closing;
@@ -33,6 +34,7 @@ mod state;
 mod states;
 mod violation;
 
+pub use ahead::{SealedSignatures, SigningAhead};
 pub use channel::{Channel, Decision, Link, Reaction, Session};
 pub use closing::{
     AgreedClosing, CLOSINGS_MAX, CloseRequest, Closing, ClosingForm, ClosingToBroadcast, ClosingToSign, Negotiation,

@@ -26,5 +26,5 @@ pub use gate::{Gate, Released};
 pub use key::{ColdId, EventNumber, HeaderRow, InvalidKey, Key, KeyRange, Space, UpdateId};
 pub use record::{RECORD_BYTES_MAX, Record, RecordError, RecordFault, decode_record, encode_record};
 pub use rows::{InstantStore, Rows};
-pub use step::{Generation, Scope, Step};
+pub use step::{Ahead, Generation, Scope, Step};
 pub use store::{Lsn, ReadError, Store, StoreFailed};

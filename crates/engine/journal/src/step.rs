@@ -7,6 +7,7 @@ use quittance_primitives::NodeId;
 use crate::Batch;
 
 /// What a step changes and what follows from it. The changes can be read; the effects cannot: only a [`crate::Gate`] takes them.
+/// What may be prepared for them before is told by [`Step::ahead`].
 #[must_use = "a step that does not pass the gate is neither written nor acted upon"]
 pub struct Step<E> {
     changes: Batch,
@@ -30,6 +31,16 @@ pub enum Scope {
 /// Tells the connections to one peer apart: each new one has a larger number than those before it in this process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Generation(pub u64);
+
+/// An effect of which something may be prepared while its batch is being written. What is handed out for that must be of no use to anyone
+/// before the effect itself has left the gate.
+pub trait Ahead {
+    /// What may be prepared.
+    type Work;
+
+    /// The work that this effect will ask for, if it is any that can be done before.
+    fn ahead(&self) -> Option<Self::Work>;
+}
 
 #[derive(Clone)]
 pub(crate) struct Effect<E> {
@@ -79,6 +90,15 @@ impl<E> Step<E> {
                 })
                 .collect(),
         }
+    }
+
+    /// What may be prepared for the step's effects while its changes are being written, in their order.
+    pub fn ahead(&self) -> impl Iterator<Item = (Scope, E::Work)>
+    where
+        E: Ahead,
+    {
+        let effects = self.effects.iter();
+        effects.filter_map(|Effect { scope, effect }| effect.ahead().map(|work| (*scope, work)))
     }
 
     /// How many effects wait in the step.

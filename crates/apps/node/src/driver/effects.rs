@@ -3,7 +3,9 @@
 use std::sync::{Arc, PoisonError};
 
 use bitcoin::TxOut;
+use quittance_channel::SigningAhead;
 use quittance_channel::opening::{Forgotten, FundingTransaction};
+use quittance_journal::Scope;
 use quittance_manager::{Effect, Event, Input, NumberedEvent, OpeningEnd, Outgoing, Purpose, Response};
 use quittance_net::{NotSent, Outbound};
 use quittance_primitives::{ChannelId, FeeratePerKw, NodeId};
@@ -63,14 +65,23 @@ impl Driver {
 
     /// What has to be signed is signed on the connection's own task, when its turn has come: order is kept and this task goes on.
     fn send(&mut self, peer: &NodeId, outgoing: Outgoing) {
-        let outbound = match outgoing {
-            Outgoing::Message(message) => Outbound::Message(message),
-            unsigned => {
-                let signer = Arc::clone(&self.signer);
-                Outbound::Made(Box::new(move || signer.complete(unsigned)))
-            }
-        };
-        self.put(peer, outbound);
+        if let Some(line) = self.work.lines.get(peer) {
+            let outbound = line.signer.made(outgoing);
+            self.put(peer, outbound);
+        }
+    }
+
+    /// Has a commitment signed while its batch is being written. A connection whose queue is crowded is spared: it signs when the
+    /// message's turn has come.
+    pub(super) fn sign_ahead(&self, scope: Scope, work: SigningAhead) {
+        if let Scope::Connection { peer, generation } = scope
+            && let Some(line) = self.work.lines.get(&peer)
+            && line.generation == generation
+            && !line.outbox.is_crowded()
+        {
+            // A connection that is gone needs no signature.
+            let _ = line.outbox.send(line.signer.prepared(work));
+        }
     }
 
     fn put(&mut self, peer: &NodeId, outbound: Outbound) {

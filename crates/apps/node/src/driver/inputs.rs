@@ -11,6 +11,7 @@ use quittance_wire::Message;
 use tokio::sync::oneshot;
 use tracing::{debug, info};
 
+use super::signing::ConnectionSigner;
 use super::{Driver, Line, Order, entropy};
 use crate::chain::ToBroadcast;
 use crate::error::{NodeError, StopReason};
@@ -60,6 +61,7 @@ impl Driver {
                 Ok(())
             }
             Order::Look(look) => {
+                self.work.signed.tell(&mut self.work.figures);
                 let view = View {
                     manager: &self.manager,
                     store: &self.store,
@@ -204,7 +206,12 @@ impl Driver {
                 {
                     return Ok(());
                 }
-                self.work.lines.insert(peer, Line { generation, outbox });
+                let line = Line {
+                    generation,
+                    outbox,
+                    signer: ConnectionSigner::new(&self.signer, &self.work.signed),
+                };
+                self.work.lines.insert(peer, line);
                 self.gate.connected(peer, generation);
                 self.handle(Input::PeerConnected {
                     peer,

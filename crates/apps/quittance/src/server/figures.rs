@@ -1,7 +1,7 @@
 //! `/metrics`, in the text format that Prometheus reads.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
+use std::fmt::{Display, Write};
 
 use axum::extract::State as Extracted;
 use axum::http::header;
@@ -23,65 +23,74 @@ pub(crate) async fn metrics(Extracted(state): Extracted<State>) -> Result<Respon
 }
 
 fn written(figures: &Figures, info: &Info, channels: &BTreeMap<&str, u64>) -> String {
-    let mut text = String::new();
-    let mut line = |what: std::fmt::Arguments<'_>| {
-        text.write_fmt(what)
-            .and_then(|()| text.write_char('\n'))
-            .expect("a string takes what it is given");
-    };
+    let mut text = Written::default();
     let sync = &figures.sync;
-    line(format_args!(
-        "# HELP quittance_sync_seconds How long steps waited for the disk."
-    ));
-    line(format_args!("# TYPE quittance_sync_seconds histogram"));
+    text.head("sync_seconds", "histogram", "How long steps waited for the disk.");
     for (bound_ms, within) in Latency::BUCKETS_MS.iter().zip(sync.within) {
         let (whole, rest) = (bound_ms / 1_000, bound_ms % 1_000);
-        line(format_args!(
-            "quittance_sync_seconds_bucket{{le=\"{whole}.{rest:03}\"}} {within}"
-        ));
+        text.line("sync_seconds_bucket", &format!("{{le=\"{whole}.{rest:03}\"}}"), within);
     }
-    line(format_args!(
-        "quittance_sync_seconds_bucket{{le=\"+Inf\"}} {}",
-        sync.count
-    ));
-    line(format_args!("quittance_sync_seconds_sum {:.6}", sync.sum.as_secs_f64()));
-    line(format_args!("quittance_sync_seconds_count {}", sync.count));
-    line(format_args!(
-        "# HELP quittance_events_unhandled Events that nobody has handled."
-    ));
-    line(format_args!("# TYPE quittance_events_unhandled gauge"));
-    line(format_args!("quittance_events_unhandled {}", info.unhandled_events));
-    line(format_args!(
-        "# HELP quittance_payments_total Payments that ended, by outcome, since the start."
-    ));
-    line(format_args!("# TYPE quittance_payments_total counter"));
+    text.line("sync_seconds_bucket", "{le=\"+Inf\"}", sync.count);
+    text.line("sync_seconds_sum", "", format_args!("{:.6}", sync.sum.as_secs_f64()));
+    text.line("sync_seconds_count", "", sync.count);
+    text.head("events_unhandled", "gauge", "Events that nobody has handled.");
+    text.line("events_unhandled", "", info.unhandled_events);
+    text.head(
+        "payments_total",
+        "counter",
+        "Payments that ended, by outcome, since the start.",
+    );
     for (outcome, count) in [
         ("sent", figures.payments_sent),
         ("failed", figures.payments_failed),
         ("received", figures.payments_received),
         ("forwarded", figures.payments_forwarded),
     ] {
-        line(format_args!(
-            "quittance_payments_total{{outcome=\"{outcome}\"}} {count}"
-        ));
+        text.line("payments_total", &format!("{{outcome=\"{outcome}\"}}"), count);
     }
-    line(format_args!("# HELP quittance_channels Channels, by state."));
-    line(format_args!("# TYPE quittance_channels gauge"));
+    text.head("channels", "gauge", "Channels, by state.");
     for (state, count) in channels {
-        line(format_args!("quittance_channels{{state=\"{state}\"}} {count}"));
+        text.line("channels", &format!("{{state=\"{state}\"}}"), count);
     }
-    line(format_args!("# HELP quittance_peers Peers that are connected."));
-    line(format_args!("# TYPE quittance_peers gauge"));
-    line(format_args!("quittance_peers {}", info.peers));
-    line(format_args!(
-        "# HELP quittance_height The height up to which the chain was read."
-    ));
-    line(format_args!("# TYPE quittance_height gauge"));
-    line(format_args!("quittance_height {}", info.height.0));
-    line(format_args!(
-        "# HELP quittance_messages_sent_total Messages that were handed to connections."
-    ));
-    line(format_args!("# TYPE quittance_messages_sent_total counter"));
-    line(format_args!("quittance_messages_sent_total {}", figures.messages_sent));
-    text
+    text.head("peers", "gauge", "Peers that are connected.");
+    text.line("peers", "", info.peers);
+    text.head("height", "gauge", "The height up to which the chain was read.");
+    text.line("height", "", info.height.0);
+    text.head(
+        "messages_sent_total",
+        "counter",
+        "Messages that were handed to connections.",
+    );
+    text.line("messages_sent_total", "", figures.messages_sent);
+    text.head(
+        "commitments_signed_total",
+        "counter",
+        "Commitments of peers that were signed: while the disk was at work, or after it.",
+    );
+    for (when, count) in [
+        ("ahead", figures.commitments_signed_ahead),
+        ("late", figures.commitments_signed_late),
+    ] {
+        text.line("commitments_signed_total", &format!("{{when=\"{when}\"}}"), count);
+    }
+    text.0
+}
+
+/// Figures in the text that Prometheus reads. Names are written behind the program's.
+#[derive(Default)]
+struct Written(String);
+
+impl Written {
+    fn head(&mut self, name: &str, kind: &str, help: &str) {
+        self.put(format_args!("# HELP quittance_{name} {help}"));
+        self.put(format_args!("# TYPE quittance_{name} {kind}"));
+    }
+
+    fn line(&mut self, name: &str, labels: &str, value: impl Display) {
+        self.put(format_args!("quittance_{name}{labels} {value}"));
+    }
+
+    fn put(&mut self, line: std::fmt::Arguments<'_>) {
+        writeln!(self.0, "{line}").expect("a string takes what it is given");
+    }
 }

@@ -1,5 +1,7 @@
 //! The commitment dance (BOLT 2): signing the peer's next commitment, accepting ours, revoking and being revoked.
 
+use std::sync::Arc;
+
 use quittance_journal::mark;
 use quittance_primitives::HtlcId;
 use quittance_transactions::{CommitmentTransaction, InvalidSignatures, PerCommitmentSecret};
@@ -35,7 +37,7 @@ impl Channel {
             return None;
         }
         let to_sign = CommitmentToSign::new(&state.facts, contents);
-        Some(Decision::step(Step::CommitmentSent).then(ChannelEffect::SendCommitment(Box::new(to_sign))))
+        Some(Decision::step(Step::CommitmentSent).then(ChannelEffect::SendCommitment(Arc::new(to_sign))))
     }
 
     /// The peer's `commitment_signed`. Our commitment before it is revoked in the same step; `next_point` is our point for

@@ -3,6 +3,8 @@
 //! A node that lost state finds out here, by the peer's proof, and never broadcasts (I-8: a commitment that may be revoked is
 //! never broadcast). A claim without proof is the peer's fault.
 
+use std::sync::Arc;
+
 use quittance_journal::mark;
 use quittance_primitives::Features;
 use quittance_wire::{ChannelReady, ChannelReestablish, ErrorMessage, UpdateFee};
@@ -265,7 +267,7 @@ impl ChannelState {
         } else {
             contents
         };
-        commitment.push(ChannelEffect::SendCommitment(Box::new(CommitmentToSign::new(
+        commitment.push(ChannelEffect::SendCommitment(Arc::new(CommitmentToSign::new(
             &self.facts,
             contents,
         ))));

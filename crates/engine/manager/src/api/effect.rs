@@ -1,9 +1,11 @@
 //! What the engine wants done. Nobody but the gate can read it, and the gate gives it out once it may leave.
 
+use std::sync::Arc;
+
 use bitcoin::{Transaction, TxOut};
 use quittance_channel::opening::{Forgotten, OpenRefusal};
-use quittance_channel::{ClosingToSign, CommitmentToSign, RevocationDue};
-use quittance_journal::Key;
+use quittance_channel::{ClosingToSign, CommitmentToSign, RevocationDue, SigningAhead};
+use quittance_journal::{Ahead, Key};
 use quittance_monitor::Broadcast;
 use quittance_primitives::{ChannelId, NodeId};
 use quittance_wire::Message;
@@ -65,7 +67,7 @@ pub enum Outgoing {
     /// Complete.
     Message(Box<Message>),
     /// `commitment_signed`, to be signed.
-    Commitment(Box<CommitmentToSign>),
+    Commitment(Arc<CommitmentToSign>),
     /// `revoke_and_ack`, whose secret is now due.
     Revocation(RevocationDue),
     /// What closes a channel by agreement, to be signed.
@@ -99,4 +101,15 @@ pub enum Purpose {
 pub enum DisconnectReason {
     /// The peer broke the protocol on this channel; the text was sent as a warning.
     PeerMisbehaved(ChannelId, String),
+}
+
+impl Ahead for Effect {
+    type Work = SigningAhead;
+
+    fn ahead(&self) -> Option<SigningAhead> {
+        match self {
+            Self::Send(_, Outgoing::Commitment(to_sign)) => Some(SigningAhead::new(to_sign)),
+            _ => None,
+        }
+    }
 }
