@@ -4,6 +4,7 @@
 //! `testing/interop-stories`. A run of all of them, and a soak, rewrite their table in `docs/INTEROP.md`.
 
 use std::fs;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -30,6 +31,9 @@ pub(crate) struct Options {
     /// By which moments are drawn; a fresh one if none is given.
     #[arg(long)]
     seed: Option<u64>,
+    /// How many worlds are lived in at a time; two if it is not given.
+    #[arg(long)]
+    worlds: Option<NonZeroUsize>,
 }
 
 impl Options {
@@ -40,6 +44,7 @@ impl Options {
             soak: false,
             only: None,
             seed: None,
+            worlds: None,
         }
     }
 }
@@ -72,6 +77,9 @@ pub(crate) fn run(options: &Options) -> Verdict {
     }
     if let Some(seed) = options.seed {
         command.args(["--seed", &seed.to_string()]);
+    }
+    if let Some(worlds) = options.worlds {
+        command.args(["--worlds", &worlds.to_string()]);
     }
     let verdict = finish(&mut command);
     if !options.smoke && options.only.is_none() {

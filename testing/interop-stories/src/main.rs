@@ -13,14 +13,18 @@ mod stories;
 mod table;
 mod world;
 
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use clap::{Parser, ValueEnum};
 use quittance_town::Outcome;
 
-use crate::stories::{GROUPS, Story};
+use crate::stories::{GROUPS, Group, Story};
 use crate::table::Row;
 use crate::world::{Tools, World};
 
@@ -48,6 +52,9 @@ struct Options {
     /// By which moments are drawn; a fresh one if none is given
     #[arg(long)]
     seed: Option<u64>,
+    /// How many worlds are lived in at a time
+    #[arg(long, default_value = "2")]
+    worlds: NonZeroUsize,
 }
 
 /// How much is run.
@@ -74,17 +81,41 @@ fn main() -> ExitCode {
         println!("{}: {error}", path.display());
         return ExitCode::FAILURE;
     }
-    let failed = rows.iter().filter(|row| row.result.is_err()).count();
-    println!("{} passed, {failed} failed", rows.len() - failed);
-    if failed > 0 || rows.is_empty() {
+    let failed: Vec<&Row> = rows.iter().filter(|row| row.result.is_err()).collect();
+    println!("{} passed, {} failed", rows.len() - failed.len(), failed.len());
+    if !failed.is_empty() || rows.is_empty() {
+        for row in failed {
+            println!("{}", row.line());
+        }
         println!("again: --seed {seed}");
         return ExitCode::FAILURE;
     }
     ExitCode::SUCCESS
 }
 
-/// Runs what is wanted, group by group: the stories of one live in the same world, until one fails.
+/// Runs what is wanted, in as many worlds at a time as there are to be: most of a story is waiting. Each world has a chain, ports and files of
+/// its own. The rows come back in the order of the groups.
 fn run(options: &Options, seed: u64) -> Vec<Row> {
+    let (next, rows) = (AtomicUsize::new(0), Mutex::new(BTreeMap::new()));
+    std::thread::scope(|scope| {
+        for _ in 0..options.worlds.get() {
+            scope.spawn(|| {
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(group) = GROUPS.get(number) else { break };
+                    let told = live(group, options, seed);
+                    let mut rows = rows.lock().unwrap_or_else(PoisonError::into_inner);
+                    rows.insert(number, told);
+                }
+            });
+        }
+    });
+    let rows = rows.into_inner().unwrap_or_else(PoisonError::into_inner);
+    rows.into_values().flatten().collect()
+}
+
+/// Lives through what is wanted of a group: its stories share a world, until one fails.
+fn live(group: &Group, options: &Options, seed: u64) -> Vec<Row> {
     let tools = Tools {
         quittance: options.quittance.clone(),
         ldk: options.ldk.clone(),
@@ -94,25 +125,26 @@ fn run(options: &Options, seed: u64) -> Vec<Row> {
         let named = options.only.as_ref().is_none_or(|part| story.name.contains(part));
         named && (story.smallest..=story.largest).contains(&options.size)
     };
+    let mut world: Option<World> = None;
     let mut rows = Vec::new();
-    for group in GROUPS {
-        let mut world: Option<World> = None;
-        for story in group.stories.iter().filter(is_wanted) {
-            let began = Instant::now();
-            let result = tell(&tools, group.build, &mut world, story, (options.size, seed));
-            let row = Row {
-                name: story.name,
-                taken: began.elapsed(),
-                result: result.map_err(|error| error.to_string()),
-            };
-            println!("{}", row.line());
-            if row.result.is_err()
-                && let Some(world) = world.take()
-            {
-                println!("the nodes' files are kept in {}", world.folder.keep().display());
-            }
-            rows.push(row);
+    for story in group.stories.iter().filter(is_wanted) {
+        let began = Instant::now();
+        let result = tell(&tools, group.build, &mut world, story, (options.size, seed));
+        let row = Row {
+            name: story.name,
+            taken: began.elapsed(),
+            result: result.map_err(|error| error.to_string()),
+        };
+        let mut line = row.line();
+        if row.result.is_err()
+            && let Some(world) = world.take()
+        {
+            let folder = world.folder.keep();
+            line = format!("{line}\n        its nodes' files are kept in {}", folder.display());
         }
+        // In one call: other worlds print too.
+        println!("{line}");
+        rows.push(row);
     }
     rows
 }
