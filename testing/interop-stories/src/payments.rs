@@ -9,7 +9,7 @@ use crate::protocol::{Call, State};
 use crate::world::{World, wait_for};
 
 /// How long a call of ours may wait for a payment's end.
-const WAIT_S: u32 = 40;
+pub(crate) const WAIT_S: u32 = 40;
 
 impl World {
     /// An invoice of LDK's.
@@ -203,7 +203,7 @@ impl World {
     }
 }
 
-fn expect_sent(payment: Payment) -> Outcome<Payment> {
+pub(crate) fn expect_sent(payment: Payment) -> Outcome<Payment> {
     if payment.state != PaymentState::Sent {
         let (state, reason) = (payment.state, payment.reason.unwrap_or_default());
         return Err(format!("payment {} is {state:?}: {reason}", payment.id).into());

@@ -1,7 +1,7 @@
 //! Some of our nodes, some of LDK's, and the chain between them.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use quittance_api::{
     ChannelList, ChannelOpened, ConnectPeer, Done, EventKind, Hex, Info, NewAddress, OpenChannel, PeerList,
@@ -74,6 +74,9 @@ pub(crate) struct Terms {
 pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
 /// What LDK takes for its channels, unless a story has it otherwise; in sat per 1000 weight units.
 const LDK_FEERATE: u64 = 1_000;
+/// How old the chain is when a world begins: less than two weeks, and long enough for more blocks than any world mines, each ten minutes after
+/// the last.
+const CHAIN_AGE: Duration = Duration::from_hours(10 * 24);
 /// What each node has on chain.
 const COINS_SAT: u64 = 100_000_000;
 /// What LDK logs of errors and warnings, from us and to us.
@@ -103,8 +106,11 @@ impl World {
             is_of_one_mind: true,
             folder,
         };
-        // LDK's chain source wants a chain that has begun.
-        world.ground.mine(1)?;
+        // LDK's chain source wants a chain that has begun; and it takes the time for its channel_updates from the blocks, and drops those
+        // that are two weeks old.
+        let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
+        let began = now.saturating_sub(CHAIN_AGE).as_secs();
+        world.ground.mine_at(u32::try_from(began)?)?;
         let path = world.folder.path().to_owned();
         for name in NAMES.iter().take(ours) {
             let node = world.new_ours(&tools.quittance, name, &path)?;
@@ -132,6 +138,8 @@ impl World {
             "--confirm-events".to_owned(),
         ];
         let mut process = Process::new(name, program, parent, arguments)?;
+        std::fs::create_dir_all(&process.folder)?;
+        std::fs::write(process.folder.join("quittance.toml"), format!("alias = \"{name}\"\n"))?;
         let node = process.start(&[])?.id;
         Ok(Ours {
             process,

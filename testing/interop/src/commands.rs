@@ -45,6 +45,7 @@ pub(crate) fn carry_out(node: &Node, events: &Mutex<Vec<String>>, call: Call) ->
         }
         Call::Close { channel, force } => done(close(node, &channel, force)?),
         Call::Channels => Ok(serde_json::to_value(shown::channels(node))?),
+        Call::Graph => Ok(serde_json::to_value(shown::graph(node))?),
         Call::Balance => Ok(serde_json::to_value(shown::balance(node))?),
         Call::Invoice { amount_msat, hold_hash } => {
             Ok(json!(invoice(node, amount_msat, hold_hash.as_deref())?.to_string()))

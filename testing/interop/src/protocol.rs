@@ -1,5 +1,7 @@
 //! What is said to the peer's process, one JSON object a line, and what it answers. The stories read this same file.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// Something to be done, or told. Hashes, ids and keys are hexadecimal.
@@ -28,6 +30,8 @@ pub(crate) enum Call {
     Close { channel: String, force: bool },
     /// Its channels: a list of [`Channel`].
     Channels,
+    /// What it knows of the network: answers [`Graph`].
+    Graph,
     /// What is its own: answers [`Balance`].
     Balance,
     /// Asks for a payment: an invoice. With a hash it is held until it is claimed or refused.
@@ -89,6 +93,30 @@ pub(crate) struct Channel {
     pub(crate) reserve_sat: u64,
     /// What the peer can send, its reserve left out.
     pub(crate) sendable_msat: u64,
+}
+
+/// What the peer knows of the network by gossip.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Graph {
+    /// What nodes call themselves, by their ids.
+    pub(crate) names: BTreeMap<String, String>,
+    /// The terms of both ends of all channels, as far as they are known.
+    pub(crate) terms: Vec<Terms>,
+}
+
+/// What a node takes for what it sends on through a channel.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Terms {
+    /// The channel's place in the chain: block, transaction, and output, with an `x` between them.
+    pub(crate) channel: String,
+    /// The node's id.
+    pub(crate) node: String,
+    /// The part of the fee that does not depend on the amount.
+    pub(crate) fee_base_msat: u32,
+    /// The part that does.
+    pub(crate) fee_proportional_millionths: u32,
+    /// How much earlier its own HTLC expires.
+    pub(crate) cltv_expiry_delta: u16,
 }
 
 /// What is the peer's own, in satoshi.

@@ -4,7 +4,7 @@ use ldk_node::bitcoin::hex::DisplayHex;
 use ldk_node::payment::{PaymentDetails, PaymentDirection, PaymentKind, PaymentStatus};
 use ldk_node::{Node, PendingSweepBalance};
 
-use crate::protocol::{Balance, Channel, Info, Payment, State};
+use crate::protocol::{Balance, Channel, Graph, Info, Payment, State, Terms};
 
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.to_lower_hex_string()
@@ -36,6 +36,31 @@ pub(crate) fn channels(node: &Node) -> Vec<Channel> {
         sendable_msat: channel.outbound_capacity_msat,
     });
     shown.collect()
+}
+
+pub(crate) fn graph(node: &Node) -> Graph {
+    let network = node.network_graph();
+    let mut graph = Graph::default();
+    for id in network.list_nodes() {
+        if let Some(said) = network.node(&id).and_then(|known| known.announcement_info) {
+            graph.names.insert(id.to_string(), said.alias().to_string());
+        }
+    }
+    for name in network.list_channels() {
+        let Some(known) = network.channel(name) else { continue };
+        let ends = [(known.node_one, known.one_to_two), (known.node_two, known.two_to_one)];
+        graph.terms.extend(ends.into_iter().filter_map(|(node, said)| {
+            let said = said?;
+            Some(Terms {
+                channel: format!("{}x{}x{}", name >> 40, (name >> 16) & 0xff_ffff, name & 0xffff),
+                node: node.to_string(),
+                fee_base_msat: said.fees.base_msat,
+                fee_proportional_millionths: said.fees.proportional_millionths,
+                cltv_expiry_delta: said.cltv_expiry_delta,
+            })
+        }));
+    }
+    graph
 }
 
 pub(crate) fn balance(node: &Node) -> Balance {

@@ -5,6 +5,7 @@ mod crashes;
 mod cutting;
 mod failing;
 mod forwarding;
+mod known;
 mod load;
 mod opening;
 mod paying;
@@ -173,6 +174,24 @@ pub(crate) const GROUPS: &[Group] = &[
             "forward: in parts over two channels, ours pay through LDK",
             forwarding::parts_through_ldk,
         )],
+    },
+    Group {
+        build: known::row,
+        stories: &[
+            smoke("announced: LDK's graph has our names and terms", known::ldk_knows_us),
+            every(
+                "announced: LDK pays ours through ours and LDK, by gossip alone",
+                known::ldk_pays_bob,
+            ),
+            every(
+                "announced: LDK pays LDK through ours, by gossip alone",
+                known::ldk_pays_through_ours,
+            ),
+            every(
+                "announced: ours pay each other through LDK, by gossip alone",
+                known::ours_pay_through_ldk,
+            ),
+        ],
     },
     Group {
         build: old_strangers,

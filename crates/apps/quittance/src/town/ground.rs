@@ -84,10 +84,22 @@ impl Ground {
     /// # Errors
     /// When the chain refuses them.
     pub fn mine(&mut self, blocks: u32) -> Outcome<()> {
-        let options = MineOptions::blocks(blocks);
+        self.mine_by(&MineOptions::blocks(blocks))
+    }
+
+    /// Mines a block with this time stamp, in seconds since 1970. Those after it come each an interval later; without it all of them are of the
+    /// year in which the chain's first one was made.
+    ///
+    /// # Errors
+    /// When the chain refuses it.
+    pub fn mine_at(&mut self, time: u32) -> Outcome<()> {
+        self.mine_by(&MineOptions::blocks(1).at_time(time))
+    }
+
+    fn mine_by(&mut self, options: &MineOptions) -> Outcome<()> {
         match &mut self.chain {
-            Kind::Embedded(chain, _) => locked(chain).mine(&options)?,
-            Kind::Bitcoind(chain) => chain.mine(&options)?,
+            Kind::Embedded(chain, _) => locked(chain).mine(options)?,
+            Kind::Bitcoind(chain) => chain.mine(options)?,
         };
         Ok(())
     }
