@@ -6,11 +6,11 @@ use quittance_channel::{ForwardSource, ForwardingPolicy, HtlcTerms, PaymentFailu
 use quittance_journal::EventNumber;
 use quittance_manager::{Event, NumberedEvent};
 use quittance_primitives::{
-    ChannelId, CltvExpiryDelta, CommitmentNumber, HtlcId, MilliSatoshi, NodeId, PaymentHash, PaymentId,
+    BlockHeight, ChannelId, CltvExpiryDelta, CommitmentNumber, HtlcId, MilliSatoshi, NodeId, PaymentHash, PaymentId,
     PaymentPreimage, ShortChannelId,
 };
 use quittance_transactions::{CommitmentContents, Role};
-use quittance_wire::{ChannelAnnouncement, ChannelReady, ChannelUpdate};
+use quittance_wire::{AnnouncementSignatures, ChannelAnnouncement, ChannelReady, ChannelUpdate};
 use secp256k1::SECP256K1;
 
 /// By which every channel of a simulated world forwards.
@@ -63,8 +63,8 @@ pub struct Checker {
     commitments_broadcast: u64,
     /// The last terms that each node told of each channel, while its rows are whole.
     terms: BTreeMap<(usize, ShortChannelId), ChannelUpdate>,
-    /// Channels whose announcement each node has signed since its last connection.
-    halves: BTreeSet<(usize, ChannelId)>,
+    /// Channels whose announcement each node has signed since its last connection, and for which place.
+    halves: BTreeSet<(usize, ChannelId, ShortChannelId)>,
     /// What each node has announced.
     announced: BTreeSet<(usize, ShortChannelId)>,
     /// Nodes that may have told terms of which they know nothing any more.
@@ -341,19 +341,19 @@ impl Checker {
         }
     }
 
-    /// Our half of an announcement left: once for each connection, or two nodes would answer each other for ever.
-    pub fn half_left(&mut self, node: usize, channel: ChannelId) {
-        if !self.halves.insert((node, channel)) {
+    /// Our half of an announcement left: once for each connection and place, or two nodes would answer each other for ever.
+    pub fn half_left(&mut self, node: usize, half: &AnnouncementSignatures) {
+        if !self.halves.insert((node, half.channel_id, half.short_channel_id)) {
             self.violated(
                 "BOLT 7",
-                format!("node {node} signs the announcement of {channel} again"),
+                format!("node {node} signs the announcement of {} again", half.channel_id),
             );
         }
     }
 
     /// A node has a new connection.
     pub fn may_send_halves_again(&mut self, node: usize) {
-        self.halves.retain(|(sender, _)| *sender != node);
+        self.halves.retain(|(sender, _, _)| *sender != node);
     }
 
     /// A node announces a channel.
@@ -383,6 +383,11 @@ impl Checker {
     pub fn terms_forgotten(&mut self, node: usize) {
         self.terms.retain(|(teller, _), _| *teller != node);
         self.forgetful.insert(node);
+    }
+
+    /// What stands from this height on may stand elsewhere now: a name may be another channel's.
+    pub fn displaced(&mut self, first: BlockHeight) {
+        self.terms.retain(|(_, name), _| name.block() < first);
     }
 
     /// A node's clock was set wrong: what it dates cannot be compared with what it dated before, and what peers date may lie too far in its future.

@@ -6,7 +6,7 @@
 //!
 //! Start at [`run`]; what a move may do is in `moves`, what a world is like in `mood`, and [`shrink`] makes a broken run small.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use quittance_channel::OnChain;
@@ -16,6 +16,7 @@ use quittance_payments::HintHop;
 
 use crate::{Broken, End, Hold, NodeIndex, Random, World};
 use betrayals::{Cheat, Kept};
+use hearsay::Hearsay;
 use mood::Mood;
 use moves::BLOCKS_MAX;
 
@@ -23,6 +24,7 @@ pub use recipe::{Kind, Recipe};
 pub use shrink::{Shrunk, shrink};
 
 mod betrayals;
+mod hearsay;
 mod mood;
 mod moves;
 mod recipe;
@@ -66,6 +68,12 @@ pub struct Outcome {
     pub reorgs: u64,
     /// How often what gets into a mempool cost more than usual.
     pub spikes: u64,
+    /// Questions of peers, and what they said that is not true.
+    pub words: u64,
+    /// How often nothing happened for long.
+    pub silences: u64,
+    /// How often announced channels were moved by a reorganisation.
+    pub displaced: u64,
     /// Channels that users opened.
     pub opens: u64,
     /// How often a commitment was broadcast.
@@ -106,6 +114,9 @@ impl Outcome {
         self.blocks += other.blocks;
         self.reorgs += other.reorgs;
         self.spikes += other.spikes;
+        self.words += other.words;
+        self.silences += other.silences;
+        self.displaced += other.displaced;
         self.opens += other.opens;
         self.closes += other.closes;
         self.cheats += other.cheats;
@@ -141,6 +152,9 @@ struct Sweep {
     random: Random,
     recipe: Recipe,
     mood: Mood,
+    hearsay: Hearsay,
+    /// Who said to whom what it did not sign.
+    liars: BTreeSet<(NodeIndex, NodeIndex)>,
     /// Hints to each node from each that shares a channel with it.
     hints: BTreeMap<(NodeIndex, NodeIndex), Vec<HintHop>>,
     holds: Vec<(NodeIndex, Hold)>,
@@ -206,6 +220,7 @@ impl Sweep {
             self.settle_fees();
         }
         self.world.recover();
+        self.hear_liars_out();
         for (payee, hold) in self.holds.clone() {
             let command = if self.random.chance(70) {
                 Command::ClaimPayment(hold.preimage)
@@ -228,7 +243,7 @@ impl Sweep {
             self.world.now_ms += 20_000 + jumps_ms;
             self.world.reconnect();
         }
-        if self.figures.opens > 0 {
+        if self.figures.opens + self.figures.displaced > 0 {
             self.world.mine(BLOCKS_TO_OPEN);
         }
         if self.mood.closes() {

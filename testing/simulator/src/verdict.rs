@@ -24,6 +24,7 @@ impl World {
             self.judge_agreement(node);
             self.judge_terms(node);
             self.judge_announcements(node);
+            self.judge_answers(node);
             self.checker.nothing_is_owed(node);
             self.judge_balance(node);
         }

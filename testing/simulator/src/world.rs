@@ -26,6 +26,7 @@ mod betrayals;
 mod chain;
 mod channels;
 mod gossip;
+mod hearsay;
 mod payments;
 mod slow_disk;
 mod wires;
@@ -101,6 +102,8 @@ pub struct World {
     connected: BTreeSet<(NodeIndex, NodeIndex)>,
     /// Channels that were greeted in their present connection, from whom to whom.
     greeted: BTreeSet<(NodeIndex, NodeIndex, ChannelId)>,
+    /// What peers asked each other of public channels.
+    questions: hearsay::Questions,
     generations: u64,
     channels: u32,
     requests: u64,
@@ -136,6 +139,7 @@ impl World {
             depths: BTreeMap::new(),
             connected: BTreeSet::new(),
             greeted: BTreeSet::new(),
+            questions: hearsay::Questions::default(),
             generations: 0,
             channels: 0,
             requests: 0,
@@ -191,6 +195,7 @@ impl World {
         if !self.connected.remove(&pair(one, other)) {
             return;
         }
+        self.questions.hung_up(one, other);
         for (node, peer) in [(one, other), (other, one)] {
             self.wires.remove(&(node, peer));
             let peer_id = self.nodes[peer].id();
@@ -512,9 +517,6 @@ impl World {
                     .removal_left(node, fulfil.channel_id, fulfil.id, message.encode());
             }
             Message::UpdateFailHtlc(fail) => self.fail_left(node, fail.channel_id, fail.id, message.encode()),
-            Message::ChannelUpdate(update) => self.update_left(node, peer, update),
-            Message::AnnouncementSignatures(half) => self.checker.half_left(node, half.channel_id),
-            Message::ChannelAnnouncement(announcement) => self.checker.announced(node, announcement),
             Message::UpdateFailMalformedHtlc(fail) => {
                 self.fail_left(node, fail.channel_id, fail.id, message.encode());
             }
@@ -522,7 +524,7 @@ impl World {
                 let is_durable = self.nodes[node].has_on_disk(ready.channel_id);
                 self.checker.ready_left(node, ready, is_durable);
             }
-            _ => {}
+            _ => self.gossip_left(node, peer, &message),
         }
         self.nodes[node].sent.push(message.name());
         let peer = self.index_of(peer);
@@ -683,6 +685,10 @@ impl World {
         });
         let rests_on = self.depths.entry(to).or_default();
         *rests_on = depth.max(*rests_on);
+        if hearsay::is_for_the_driver(&message) {
+            return;
+        }
+        self.asked(from, to, &message);
         let peer = self.nodes[from].id();
         let Some(process) = &self.nodes[to].process else { return };
         let need = process.manager.needs(&peer, &message);

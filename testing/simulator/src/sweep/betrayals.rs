@@ -8,7 +8,7 @@ use bitcoin::{OutPoint, Transaction};
 use quittance_channel::Phase;
 use quittance_journal::Lsn;
 use quittance_manager::Command;
-use quittance_primitives::{ChannelId, CommitmentNumber};
+use quittance_primitives::{ChannelId, CommitmentNumber, MilliSatoshi};
 use quittance_regtest::MineOptions;
 use quittance_store::memory::Keep;
 
@@ -113,19 +113,18 @@ impl Sweep {
 
     /// Somebody's commitment that was revoked stands in a block, and perhaps its second stages in the next one.
     pub(super) fn cheat(&mut self, _: NodeIndex) {
-        let excused = &self.world.checker.excused;
-        let may_betray = |owner: NodeIndex| excused.contains(&owner) || excused.len() < TRAITORS_MAX;
-        let is_ripe = |kept: &Kept| {
-            let is_revoked = self.world.can_punish(kept.victim, kept.channel, kept.number);
-            is_revoked && self.world.can_confirm(&kept.commitment) && may_betray(kept.owner)
-        };
         let ripe: Vec<_> = (0..self.kept.len())
-            .filter(|place| is_ripe(&self.kept[*place]))
+            .filter(|place| self.is_ripe(&self.kept[*place]))
             .collect();
         if ripe.is_empty() || self.figures.blocks >= BLOCKS_MAX {
             return;
         }
         let place = ripe[self.pick(ripe.len())];
+        self.put_in_block(place);
+    }
+
+    /// The commitment at this place stands in a block.
+    fn put_in_block(&mut self, place: usize) {
         let Kept {
             owner,
             victim,
@@ -169,6 +168,92 @@ impl Sweep {
         }
         if self.random.chance(30) && self.world.is_up(owner) {
             self.world.crash(owner, Keep::All, RowsAfterCrash::Whole);
+        }
+    }
+
+    /// Whether a commitment that was kept can be put into a block, and is punished there.
+    fn is_ripe(&self, kept: &Kept) -> bool {
+        let excused = &self.world.checker.excused;
+        let may_betray = excused.contains(&kept.owner) || excused.len() < TRAITORS_MAX;
+        let is_revoked = self.world.can_punish(kept.victim, kept.channel, kept.number);
+        is_revoked && self.world.can_confirm(&kept.commitment) && may_betray
+    }
+
+    /// A payee holds a payment that has come by several channels from its payer; one of the two puts a commitment of one of them into a block
+    /// that is older than the payment. The payee may claim what the others have brought.
+    pub(super) fn lose_part(&mut self, payer: NodeIndex) {
+        let Some((payee, channel)) = self.channel_beside_another(payer) else {
+            return;
+        };
+        let (owner, victim) = if self.random.chance(50) {
+            (payer, payee)
+        } else {
+            (payee, payer)
+        };
+        let process = self.world.nodes[owner].process.as_ref();
+        let state = process.and_then(|process| process.manager.channel(&channel));
+        let number = state.map(|channel| channel.state().commitments.local.number);
+        let commitment = self.world.commitment_if_any(owner, channel);
+        let Some((number, commitment)) = number.zip(commitment) else {
+            return;
+        };
+        let amount = MilliSatoshi(self.amount_in_parts(payer, payee));
+        let hold = self.world.hold_invoice(payee, amount);
+        self.holds.push((payee, hold));
+        let id = self.next_payment();
+        self.world.pay(payer, payee, id, &hold.invoice, amount, Vec::new());
+        self.bring_to_rest([payer, payee]);
+        let kept = Kept {
+            owner,
+            victim,
+            channel,
+            number,
+            commitment,
+            second_stages: Vec::new(),
+        };
+        if !self.is_ripe(&kept) {
+            return;
+        }
+        self.kept.push(kept);
+        self.put_in_block(self.kept.len() - 1);
+        if self.random.chance(70) {
+            self.world.command(payee, Command::ClaimPayment(hold.preimage));
+            self.bring_to_rest([payer, payee]);
+        }
+    }
+
+    /// A peer that this node shares several channels with, all of which can be used, and one of them.
+    fn channel_beside_another(&mut self, node: NodeIndex) -> Option<(NodeIndex, ChannelId)> {
+        if self.figures.blocks >= BLOCKS_MAX {
+            return None;
+        }
+        let process = self.world.nodes[node].process.iter();
+        let channels = process.flat_map(|process| process.manager.channels());
+        let mut by_peer: BTreeMap<NodeIndex, Vec<ChannelId>> = BTreeMap::new();
+        for channel in channels {
+            let (phase, facts) = (&channel.state().phase, &channel.state().facts);
+            let peer = self.world.index_of(&facts.peer);
+            if *phase == Phase::Normal && self.world.is_connected(node, peer) {
+                by_peer.entry(peer).or_default().push(facts.channel_id);
+            }
+        }
+        let excused = &self.world.checker.excused;
+        by_peer.retain(|peer, channels| channels.len() > 1 && !excused.contains(peer) && !excused.contains(&node));
+        let several: Vec<_> = by_peer.into_iter().collect();
+        if several.is_empty() {
+            return None;
+        }
+        let (peer, channels) = &several[self.pick(several.len())];
+        Some((*peer, channels[self.pick(channels.len())]))
+    }
+
+    /// What is on its way arrives, and what these nodes write is synced.
+    fn bring_to_rest(&mut self, nodes: [NodeIndex; 2]) {
+        for _ in 0..8 {
+            self.world.settle();
+            for node in nodes {
+                self.world.sync(node);
+            }
         }
     }
 

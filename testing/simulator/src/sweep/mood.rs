@@ -1,10 +1,11 @@
 //! What a run is like: the nodes and channels of its world, and how often what happens, all drawn from its seed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use quittance_primitives::MilliSatoshi;
 use quittance_transactions::CommitmentFormat;
 
+use super::hearsay::{Hearsay, hints};
 use super::{Kind, Outcome, Recipe, Sweep};
 use crate::{ChannelSetup, Latency, NodeIndex, Random, World};
 
@@ -113,16 +114,9 @@ impl Sweep {
                 world.slow_down(one, other, latency);
             }
         }
-        let mut hints = BTreeMap::new();
-        for from in 0..nodes {
-            for to in 0..nodes {
-                let some = world.hints(from, to);
-                if !some.is_empty() {
-                    hints.insert((from, to), some);
-                }
-            }
-        }
+        let hints = hints(&world);
         let mood = Mood::draw(&mut random, &recipe, shape);
+        let hearsay = Hearsay::draw(&recipe, &mood);
         world.checker.closable = mood.closes();
         for node in &mut world.nodes {
             node.syncs_wait = random.chance(30) && recipe.has(Kind::Syncs);
@@ -134,6 +128,8 @@ impl Sweep {
             random,
             recipe,
             mood,
+            hearsay,
+            liars: BTreeSet::new(),
             hints,
             holds: Vec::new(),
             kept: Vec::new(),
@@ -147,7 +143,10 @@ impl Sweep {
     /// The first line of a run's story.
     pub(super) fn description(&self) -> String {
         let nodes = self.world.nodes.len();
-        format!("{nodes} nodes in a {}; {:?}", self.mood.shape, self.mood)
+        format!(
+            "{nodes} nodes in a {}; {:?}; {:?}",
+            self.mood.shape, self.mood, self.hearsay
+        )
     }
 }
 

@@ -29,7 +29,7 @@ const OPENS_MAX: u64 = 4;
 const REORG_MAX: u64 = 4;
 
 /// What happens to a node.
-type Action = fn(&mut Sweep, NodeIndex);
+pub(super) type Action = fn(&mut Sweep, NodeIndex);
 
 impl Sweep {
     /// One move: something arrives, or something happens to a node.
@@ -58,6 +58,9 @@ impl Sweep {
     }
 
     fn act_on(&mut self, node: NodeIndex) {
+        if self.hear(node) {
+            return;
+        }
         let mood = self.mood.clone();
         let waits = self.world.nodes[node].syncs_wait;
         // What is not yet safe is in the greatest danger.
@@ -127,14 +130,20 @@ impl Sweep {
         } else {
             self.world.invoice(payee, amount)
         };
+        let id = self.next_payment();
+        self.world.pay(payer, payee, id, &invoice, amount, way);
+    }
+
+    /// The id of a payment that was not made before.
+    pub(super) fn next_payment(&mut self) -> PaymentId {
         self.payments += 1;
         let mut id = [0; 32];
         id[..8].copy_from_slice(&self.payments.to_be_bytes());
-        self.world.pay(payer, payee, PaymentId(id), &invoice, amount, way);
+        PaymentId(id)
     }
 
     /// More than one channel of the two can carry, if they share several, and less than all can.
-    fn amount_in_parts(&mut self, payer: NodeIndex, payee: NodeIndex) -> u64 {
+    pub(super) fn amount_in_parts(&mut self, payer: NodeIndex, payee: NodeIndex) -> u64 {
         let peer = self.world.nodes[payee].id();
         let process = self.world.nodes[payer].process.iter();
         let channels = process.flat_map(|process| process.manager.channels());
@@ -368,6 +377,11 @@ impl Sweep {
         self.figures.blocks += 1;
         self.figures.reorgs += 1;
         let depth = u32::try_from(1 + self.random.below(deepest)).expect("small");
+        if self.figures.displaced > 0 {
+            // The first fundings of a world may be in these blocks, and nobody but a mempool has them.
+            self.world.displace(depth, false);
+            return;
+        }
         let options = self.miner(depth + 1);
         self.world.replace_blocks(depth, &options);
         if self.random.chance(30) {

@@ -83,6 +83,14 @@ kinds! {
     Opens "opens",
     /// Stores come back from an older moment: a backup that is declared, or a replica that was behind.
     Backups "backups",
+    /// Peers and strangers ask what is public, and say what is not true.
+    Words "words",
+    /// Nothing happens for minutes or days, and a wire may be down.
+    Silence "silence",
+    /// Announced channels are moved by reorganisations.
+    Displacements "displacements",
+    /// One of several parts of a payment is lost with its channel, by a cheat.
+    LostParts "parts",
 }
 
 impl Recipe {

@@ -417,24 +417,41 @@ impl World {
     /// # Panics
     /// When the node does not run, or may not broadcast a commitment.
     pub fn commitment_of(&self, node: NodeIndex, channel: ChannelId) -> Transaction {
+        self.commitment_if_any(node, channel)
+            .unwrap_or_else(|| panic!("node {node} may not broadcast its commitment of {channel}"))
+    }
+
+    /// As [`Self::commitment_of`]; nothing when the node does not run, cannot write, or may not broadcast a commitment.
+    pub(crate) fn commitment_if_any(&self, node: NodeIndex, channel: ChannelId) -> Option<Transaction> {
         let mut copy = self.nodes[node].clone();
+        copy.process.as_ref()?;
         let command = Box::new(Command::ForceClose(channel));
         let input = Input::Command {
             request: RequestId(0),
             command,
             finished: None,
         };
-        assert!(
-            copy.handle(input, Signing::Now, self.now_ms, [0; 32]),
-            "its disk is good"
-        );
-        copy.store.sync().expect("its disk is good");
+        if !copy.handle(input, Signing::Now, self.now_ms, [0; 32]) || copy.store.sync().is_err() {
+            return None;
+        }
         while let Some(effect) = copy.release() {
-            if let Effect::Enforce(enforcement) = effect {
-                return copy.signer.enforce(&enforcement, |_| None).remove(0);
+            // Others may have waited for a sync.
+            if let Effect::Enforce(enforcement) = effect
+                && enforcement.channel == channel
+            {
+                return Some(copy.signer.enforce(&enforcement, |_| None).remove(0));
             }
         }
-        panic!("node {node} may not broadcast its commitment of {channel}");
+        None
+    }
+
+    /// Where the lowest funding of a channel that somebody knows of stands.
+    pub(crate) fn lowest_funding(&self) -> Option<BlockHeight> {
+        let processes = self.nodes.iter().filter_map(|node| node.process.as_ref());
+        let channels = processes.flat_map(|process| process.manager.channels());
+        channels
+            .filter_map(|channel| Some(channel.state().funding?.height))
+            .min()
     }
 
     /// What has come to a node's wallet from closed channels, and is confirmed.

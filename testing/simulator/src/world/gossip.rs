@@ -5,6 +5,7 @@ use quittance_manager::Command;
 use quittance_payments::HintHop;
 use quittance_primitives::{BlockCount, ChannelId, MilliSatoshi, NodeId};
 use quittance_wire::ChannelUpdate;
+use secp256k1::SECP256K1;
 
 use super::{NodeIndex, World};
 
@@ -66,6 +67,18 @@ impl World {
         }
         if is_own {
             self.checker.terms_left(node, update);
+            return;
+        }
+        let key = peer.public_key().expect("nodes of these worlds have keys");
+        if SECP256K1
+            .verify_ecdsa(&update.signature_hash(), &update.signature, &key)
+            .is_err()
+        {
+            let what = format!(
+                "node {node} passes on terms of {} that nobody signed",
+                update.short_channel_id
+            );
+            self.checker.found("BOLT 7", what);
         }
     }
 

@@ -2,7 +2,8 @@
 //! chain does not change any more.
 //!
 //! The peer's half of the signatures stands in the channel's log. Ours is made again whenever it is wanted: the same words give the same
-//! signature. On each connection our half is sent once at most, so that two nodes never answer each other for ever.
+//! signature. On each connection our half is sent once at most for each place, so that two nodes never answer each other for ever, and
+//! a channel that a reorganisation has moved is announced anew.
 
 use quittance_channel::{Channel, Link, Phase, Step};
 use quittance_journal::mark;
@@ -109,14 +110,17 @@ impl ChannelManager {
             return;
         }
         let is_wanted = self.gossip.signatures_wanted.contains(&id) || !self.has_both_halves(id, turn);
-        if !is_wanted || self.gossip.signatures_sent.contains(&id) {
+        if !is_wanted {
             return;
         }
         let channel = &self.channels[&id];
         let (peer, to_sign) = (channel.state().facts.peer, self.announcement_of(channel));
         if let Some(to_sign) = to_sign {
+            let name = to_sign.announcement.short_channel_id;
+            if self.gossip.signatures_sent.insert(id, name) == Some(name) {
+                return;
+            }
             mark!("gossip: our half of an announcement");
-            self.gossip.signatures_sent.insert(id);
             let half = GossipToSign::Signatures(Box::new(to_sign));
             self.send(peer, Outgoing::Gossip(Box::new(half)), turn);
         }

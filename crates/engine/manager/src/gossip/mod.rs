@@ -52,8 +52,8 @@ pub(crate) struct Gossip {
     node: Option<NodeAnnouncement>,
     /// What each peer that is connected was told of our terms since it is.
     told: BTreeMap<ChannelId, ChannelUpdate>,
-    /// Channels whose peer got our half of the announcement's signatures on this connection.
-    signatures_sent: BTreeSet<ChannelId>,
+    /// Channels whose peer got our half of the announcement's signatures on this connection, and for which place in the chain.
+    signatures_sent: BTreeMap<ChannelId, ShortChannelId>,
     /// Channels whose peer sent its half on this connection, and so wants ours.
     signatures_wanted: BTreeSet<ChannelId>,
     /// For which place in the chain the peer's half is known to be good.

@@ -95,12 +95,18 @@ fn print(sum: &Sum, taken: Duration) {
         figures.simulated_seconds / 3_600,
     );
     println!(
-        "faults: {} deaths planned or at once, {} processes died and started, {} of them lost rows, {} wires cut, {} pieces of garbage",
-        figures.crashes, figures.restores, figures.rebuilds, figures.cuts, figures.garbage,
+        "faults: {} deaths planned or at once, {} processes died and started, {} of them lost rows, {} wires cut, {} pieces of garbage, {} questions and false words, {} long silences",
+        figures.crashes,
+        figures.restores,
+        figures.rebuilds,
+        figures.cuts,
+        figures.garbage,
+        figures.words,
+        figures.silences,
     );
     println!(
-        "chain: {} blocks among the faults, {} reorganisations, {} fee spikes, {} channels opened, {} commitments broadcast",
-        figures.blocks, figures.reorgs, figures.spikes, figures.opens, figures.closes,
+        "chain: {} blocks among the faults, {} reorganisations, {} that moved announced channels, {} fee spikes, {} channels opened, {} commitments broadcast",
+        figures.blocks, figures.reorgs, figures.displaced, figures.spikes, figures.opens, figures.closes,
     );
     println!(
         "betrayals: {} revoked commitments in blocks, {} of them with second stages; {} stores or replicas of an older moment",
