@@ -126,7 +126,10 @@ impl World {
             plans: Vec::new(),
             cut: None,
             requested: BTreeMap::new(),
-            features: Features::empty().offering(Feature::Anchors).offering(Feature::BasicMpp),
+            features: Features::empty()
+                .offering(Feature::Anchors)
+                .offering(Feature::BasicMpp)
+                .offering(Feature::Quiesce),
             story: None,
             hash: RunHash::default(),
             steps: 0,

@@ -142,7 +142,7 @@ pub struct Channel {
     /// The node at its other end.
     #[schema(value_type = String)]
     pub peer: Hex<33>,
-    /// opening, open, closing, force_closing, awaiting_funding (closed, while its funding is in no block), fell_behind or abandoned.
+    /// opening, open, quiescent (it rests until its connection ends), closing, force_closing, awaiting_funding (closed, while its funding is in no block), fell_behind or abandoned.
     pub state: String,
     /// Whether it can be used now.
     pub connected: bool,

@@ -523,6 +523,7 @@ fn features() -> Features {
         Feature::BasicMpp,
         Feature::Anchors,
         Feature::ShutdownAnysegwit,
+        Feature::Quiesce,
         Feature::ChannelType,
         Feature::ScidAlias,
         Feature::SimpleClose,

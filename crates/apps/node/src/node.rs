@@ -249,6 +249,15 @@ impl Node {
         self.done(Command::SetFeerate(channel, feerate)).await
     }
 
+    /// Lets a channel come to rest (BOLT 2, `stfu`): both commitments match, and no update is sent, until its connection ends. With HTLCs
+    /// in it that is after 60 seconds. This says that it was begun; [`ChannelDetails`](crate::ChannelDetails) tells when it is so.
+    ///
+    /// # Errors
+    /// [`NodeError::ChannelRefused`] when the peer is away or does not offer it, or the channel is not open or at rest already.
+    pub async fn quiesce(&self, channel: ChannelId) -> Result<(), NodeError> {
+        self.done(Command::Quiesce(channel)).await
+    }
+
     /// Sets by what HTLCs are forwarded through a channel; what the change does not name stays as it is. The peer is told at once, or
     /// when it is there again; payers may go by the old terms for ten minutes.
     ///

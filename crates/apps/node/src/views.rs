@@ -121,6 +121,8 @@ pub enum ChannelStage {
     Opening,
     /// It can be used.
     Open,
+    /// It rests (BOLT 2, `stfu`): no update is sent until its connection ends.
+    Quiescent,
     /// Both sides are closing it.
     Closing,
     /// Its latest commitment closes it.
@@ -139,6 +141,7 @@ impl ChannelStage {
         match self {
             Self::Opening => "opening",
             Self::Open => "open",
+            Self::Quiescent => "quiescent",
             Self::Closing => "closing",
             Self::ForceClosing => "force_closing",
             Self::AwaitingFunding => "awaiting_funding",
@@ -223,6 +226,7 @@ impl Channel {
             peer: facts.peer,
             stage: match &state.phase {
                 Phase::AwaitingReady(_) => ChannelStage::Opening,
+                Phase::Normal if rests(channel) => ChannelStage::Quiescent,
                 Phase::Normal => ChannelStage::Open,
                 Phase::ShuttingDown(_) | Phase::ClosingAgreed(_) => ChannelStage::Closing,
                 Phase::ForceClosed(_) if state.funding.is_none() => ChannelStage::AwaitingFunding,
@@ -258,13 +262,17 @@ impl Channel {
     /// Whether it has closed, or nothing but a block is missing for that: what is ours in it comes back on chain.
     pub fn is_over(&self) -> bool {
         match self.stage {
-            ChannelStage::Opening | ChannelStage::Open | ChannelStage::Closing => false,
+            ChannelStage::Opening | ChannelStage::Open | ChannelStage::Quiescent | ChannelStage::Closing => false,
             ChannelStage::ForceClosing
             | ChannelStage::AwaitingFunding
             | ChannelStage::FellBehind
             | ChannelStage::Abandoned => true,
         }
     }
+}
+
+fn rests(channel: &quittance_channel::Channel) -> bool {
+    matches!(channel.link(), Link::Up(session) if session.quiescence.is_quiet())
 }
 
 /// What the monitor of a channel that closes expects. What an open one would bring is not asked for: its commitment would have to be built.

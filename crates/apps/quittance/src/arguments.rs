@@ -108,6 +108,11 @@ Exit status: 0 after `quittance stop` or a signal; 1 when it cannot start; 3 whe
         /// In sat per 1000 weight
         feerate: u32,
     },
+    /// Let a channel come to rest until its connection ends: no update is sent, and both commitments match
+    Quiesce {
+        /// The channel's id
+        channel: String,
+    },
     /// Set what forwarding through a channel costs; what is not named stays as it is
     #[command(after_help = "Example:\n  quittance set-fees 5f2c… --base-msat 1000 --ppm 200")]
     SetFees {

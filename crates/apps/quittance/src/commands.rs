@@ -143,6 +143,11 @@ impl Desk<'_> {
                 };
                 self.show(&client.post::<api::Done>(&format!("/v1/channels/{id}/feerate"), &body)?)
             }
+            Command::Quiesce { channel } => {
+                let client = self.client()?;
+                let id = channel_id(&client, channel)?;
+                self.show(&client.post::<api::Done>(&format!("/v1/channels/{id}/quiesce"), &())?)
+            }
             Command::SetFees {
                 channel,
                 base_msat,

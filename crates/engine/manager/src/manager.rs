@@ -165,6 +165,7 @@ impl ChannelManager {
             Command::ClaimPayment(_)
             | Command::RefusePayment(_)
             | Command::SetFeerate(..)
+            | Command::Quiesce(_)
             | Command::SetPolicy(..)
             | Command::ForceClose(_)
             | Command::CloseChannel(..)
@@ -254,16 +255,18 @@ impl ChannelManager {
                 amount,
             } => self.forward_intercepted((upstream, htlc), over, amount, turn),
             Command::RefuseIntercepted(upstream, htlc) => self.refuse_intercepted((upstream, htlc), turn),
-            Command::SetFeerate(id, feerate) => match self.channels.get(&id) {
-                None => Response::UnknownChannel(id),
-                Some(channel) => match channel.decide_fee(feerate, &self.channel_context(turn)) {
-                    Err(refusal) => Response::ChannelRefused(id, refusal),
-                    Ok(decision) => {
-                        self.adopt(id, decision, turn);
-                        Response::Done
-                    }
-                },
-            },
+            Command::SetFeerate(id, feerate) => {
+                let context = self.channel_context(turn);
+                let decided = self
+                    .channels
+                    .get(&id)
+                    .map(|channel| channel.decide_fee(feerate, &context));
+                self.done_if_decided(id, decided, turn)
+            }
+            Command::Quiesce(id) => {
+                let decided = self.channels.get(&id).map(Channel::decide_quiesce);
+                self.done_if_decided(id, decided, turn)
+            }
             Command::SetPolicy(id, policy) => self.set_policy(id, policy, turn),
             Command::OpenChannel(new) => self.open_channel(*new, turn),
             Command::FundChannel {
@@ -272,16 +275,14 @@ impl ChannelManager {
                 funding,
             } => self.fund_channel(peer, temporary_channel_id, *funding, turn),
             Command::AbandonOpening(peer, id) => self.abandon_opening(peer, id, turn),
-            Command::CloseChannel(id, close) => match self.channels.get(&id) {
-                None => Response::UnknownChannel(id),
-                Some(channel) => match channel.decide_shutdown(close, &self.channel_context(turn)) {
-                    Err(refusal) => Response::ChannelRefused(id, refusal),
-                    Ok(decision) => {
-                        self.adopt(id, decision, turn);
-                        Response::Done
-                    }
-                },
-            },
+            Command::CloseChannel(id, close) => {
+                let context = self.channel_context(turn);
+                let decided = self
+                    .channels
+                    .get(&id)
+                    .map(|channel| channel.decide_shutdown(close, &context));
+                self.done_if_decided(id, decided, turn)
+            }
             Command::ForceClose(id) if !self.channels.contains_key(&id) => Response::UnknownChannel(id),
             Command::ForceClose(id) if self.awaiting_peers.contains(&id) => {
                 Response::ChannelRefused(id, Refusal::WrongPhase(UNCONFIRMED))
@@ -378,6 +379,23 @@ impl ChannelManager {
         self.monitors.insert(id, Monitored::new(self.tip));
         turn.channels.insert(id);
         self.emit_channel_effect(id, effect, turn);
+    }
+
+    /// Answers a command about one channel, and does what was decided.
+    fn done_if_decided(
+        &mut self,
+        id: ChannelId,
+        decided: Option<Result<Decision, Refusal>>,
+        turn: &mut Turn<'_>,
+    ) -> Response {
+        match decided {
+            None => Response::UnknownChannel(id),
+            Some(Err(refusal)) => Response::ChannelRefused(id, refusal),
+            Some(Ok(decision)) => {
+                self.adopt(id, decision, turn);
+                Response::Done
+            }
+        }
     }
 
     fn tick(&mut self, turn: &mut Turn<'_>) {

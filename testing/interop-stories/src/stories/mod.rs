@@ -9,6 +9,7 @@ mod known;
 mod load;
 mod opening;
 mod paying;
+mod resting;
 
 use quittance_town::Outcome;
 
@@ -81,6 +82,10 @@ pub(crate) const GROUPS: &[Group] = &[
             smoke("fail: more than one has, by either", failing::too_much),
             smoke("fail: a node that nobody knows", failing::nobody),
             smoke("update_fee: ours sets it, with HTLCs on their way", load::feerates),
+            smoke(
+                "quiescence: ours asks LDK for it, with payments on their way",
+                resting::ours_asks,
+            ),
             every(
                 "the payer dies with its receipt unhandled; LDK is the payee",
                 crashes::receipt_unhandled,

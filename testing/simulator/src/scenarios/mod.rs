@@ -16,6 +16,7 @@ mod oc;
 mod op;
 mod open;
 mod parts;
+mod quiescence;
 mod rb;
 mod re;
 mod reorgs;
@@ -144,6 +145,7 @@ scenarios! {
     "RE-11" re htlc_failure_is_repeated_byte_for_byte,
     "RE-12" re peer_that_fell_behind_meets_our_latest_state,
     "RE-13" re false_claim_that_we_are_behind_harms_nothing,
+    "RE-14" quiescence quiescence_dies_with_its_connection,
     "OC-01" oc preimage_on_chain_is_an_outcome,
     "OC-02" oc timeout_is_final_only_when_buried,
     "OC-03" oc htlc_without_output_fails_only_after_burial,

@@ -308,8 +308,12 @@ impl Sweep {
                 if !channels.is_empty() {
                     let channel = channels[self.pick(channels.len())];
                     let rate = 300 + u32::try_from(self.random.below(3_000)).expect("small");
-                    self.world
-                        .command(node, Command::SetFeerate(channel, FeeratePerKw(rate)));
+                    let command = if rate % 8 == 0 {
+                        Command::Quiesce(channel)
+                    } else {
+                        Command::SetFeerate(channel, FeeratePerKw(rate))
+                    };
+                    self.world.command(node, command);
                 }
             }
         }

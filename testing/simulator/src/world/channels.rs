@@ -64,7 +64,7 @@ impl World {
                 node,
                 Input::ChannelOpened {
                     opening,
-                    features: Features::empty(),
+                    features: self.features.clone(),
                     effect,
                 },
             );

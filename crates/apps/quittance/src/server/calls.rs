@@ -280,6 +280,13 @@ pub(crate) async fn set_feerate(
     Ok(Json(api::Done {}))
 }
 
+/// Lets a channel come to rest until its connection ends: no update is sent. Its state is `quiescent` once both ends have agreed.
+#[utoipa::path(post, path = "/v1/channels/{id}/quiesce", params(("id" = String, Path)), responses((status = 200, body = api::Done)))]
+pub(crate) async fn quiesce(Extracted(state): Extracted<State>, Part(id): Part) -> Answer<api::Done> {
+    state.node()?.quiesce(ChannelId(bytes(&id, "id")?)).await?;
+    Ok(Json(api::Done {}))
+}
+
 /// Asks for a payment.
 #[utoipa::path(post, path = "/v1/invoices", request_body = api::CreateInvoice, responses((status = 200, body = api::Invoice)))]
 pub(crate) async fn invoice(
@@ -584,7 +591,7 @@ pub(crate) async fn backup(
 #[openapi(
     info(title = "Quittance", description = "Amounts are whole numbers with their unit in the name. Unknown fields are refused. A problem is answered with a status and a Problem."),
     paths(
-        health, document, info, balance, address, peers, connect, disconnect, channels, open, close, set_feerate, forwarding::set_policy, invoice, decode,
+        health, document, info, balance, address, peers, connect, disconnect, channels, open, close, set_feerate, quiesce, forwarding::set_policy, invoice, decode,
         pay, keysend, probing::probe, payments, received, payment, abandon, receipt, claim, refuse, streams::events, handled, send_onchain, bump,
         sign, check, backup, unlock, stop, figures::metrics
     ),

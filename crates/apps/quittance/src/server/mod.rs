@@ -58,6 +58,7 @@ fn router(state: State) -> Router {
         .route("/v1/channels", get(calls::channels).post(calls::open))
         .route("/v1/channels/{id}/close", post(calls::close))
         .route("/v1/channels/{id}/feerate", post(calls::set_feerate))
+        .route("/v1/channels/{id}/quiesce", post(calls::quiesce))
         .route("/v1/channels/{id}/policy", post(forwarding::set_policy))
         .route("/v1/invoices", post(calls::invoice))
         .route("/v1/decode", post(calls::decode))

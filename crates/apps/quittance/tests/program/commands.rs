@@ -267,6 +267,13 @@ fn the_feerate_of_a_channel_is_set_by_its_opener_and_a_close_by_force_needs_no_p
     assert_eq!((ours.fee_base_msat, ours.fee_proportional_millionths), (7, 11));
     let (status, code, _) = refused(get(town.nodes[ALICE].caller().unwrap(), "/v1/channels/00/close"));
     assert_eq!((status, code.as_str()), (405, "method_not_allowed"));
+    said(town.nodes[BOB].command(&["quiesce", &channel[..12]]).unwrap());
+    Town::wait_for("the channel rests", || {
+        Ok(town.channels(ALICE)?.channels[0].state == "quiescent")
+    })
+    .unwrap();
+    let again = town.nodes[ALICE].command(&["quiesce", &channel]).unwrap();
+    assert!(complained(again).contains("quiescent"));
     town.nodes[BOB].kill().unwrap();
     said(town.nodes[ALICE].command(&["close", &channel, "--force"]).unwrap());
     Town::wait_for("the commitment is in the mempool", || Ok(town.ground.waiting() > 0)).unwrap();

@@ -38,6 +38,9 @@ pub enum Command {
     RefuseIntercepted(ChannelId, HtlcId),
     /// Change the feerate of a channel that we opened.
     SetFeerate(ChannelId, FeeratePerKw),
+    /// Let a channel come to rest (BOLT 2, `stfu`): both commitments match, and no update is sent, until its connection ends. With HTLCs in
+    /// it that is after 60 seconds. Its peer must offer it, and both must be connected.
+    Quiesce(ChannelId),
     /// Set by what we forward through a channel. Payers that have not heard of it may go by what it replaces for ten minutes.
     SetPolicy(ChannelId, ForwardingPolicy),
     /// Close a channel by our latest commitment.
