@@ -85,12 +85,14 @@ pub(crate) fn idle_ldk_dies(world: &mut World, effort: &Effort) -> Outcome<Strin
 /// LDK is killed while payments go both ways. Its manager may then be older than what it knows of a channel, which it closes by force:
 /// every payment has its end all the same, both ledgers agree, and the next channel takes its place. What has no output on chain is left
 /// out: a close takes it from the payee, who may have claimed it already.
+///
+/// What LDK wrote down and had not sent before it died stays pending in its list for ever.
 pub(crate) fn ldk_dies_under_load(world: &mut World, effort: &Effort) -> Outcome<String> {
     let kills = effort.count(4, 50);
     let mut random = Random::new(effort.seed);
-    let (mut sent, mut all, mut closed) = (0, 0, 0);
+    let (mut sent, mut all, mut closed, mut lost) = (0, 0, 0, 0);
     for kill in 0..kills {
-        let load = Load::of_at_least(NO_DUST_MSAT, world, &mut random, 4)?;
+        let mut load = Load::of_at_least(NO_DUST_MSAT, world, &mut random, 4)?;
         let moment = Duration::from_millis(random.below(150));
         std::thread::sleep(moment);
         let told = |why: Box<dyn std::error::Error>| format!("kill {kill} after {moment:?}: {why}");
@@ -106,9 +108,14 @@ pub(crate) fn ldk_dies_under_load(world: &mut World, effort: &Effort) -> Outcome
             closed += 1;
             world.closings += 1;
             world.mine_what_comes(1).map_err(told)?;
+            let mut steps = 0;
             world
-                .mine_until("every payment has its end", |world| load.has_ended(world))
+                .mine_until("every payment has its end", |world| {
+                    steps += 1;
+                    Ok(load.has_ended(world)? || steps > STEPS_MAX)
+                })
                 .map_err(told)?;
+            lost += load.leave_out_lost(world).map_err(told)?;
             world.mine(6)?;
             world.open(0, 0, even(By::Ours)).map_err(told)?;
         }
@@ -118,9 +125,11 @@ pub(crate) fn ldk_dies_under_load(world: &mut World, effort: &Effort) -> Outcome
         world.agree().map_err(told)?;
     }
     Ok(format!(
-        "{kills} kills, {all} payments, {sent} made; LDK closed {closed} channels by itself"
+        "{kills} kills, {all} payments, {sent} made; LDK closed {closed} channels by itself, and lost {lost} payments that it had not sent"
     ))
 }
 
 /// More than what a commitment leaves out.
 const NO_DUST_MSAT: u64 = 1_000_000;
+/// Of four blocks each, after a close: no HTLC of a payment here lasts so long.
+const STEPS_MAX: u32 = 100;

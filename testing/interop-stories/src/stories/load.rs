@@ -294,6 +294,21 @@ impl Load {
         Ok(self.states_at_ldk(world)?.iter().all(|state| *state != State::Pending))
     }
 
+    /// Leaves out those of LDK's that it will have as pending for ever; how many. None of them may have arrived.
+    pub(crate) fn leave_out_lost(&mut self, world: &mut World) -> Outcome<usize> {
+        world.listen()?;
+        let arrived = world.ours[0].ledger.received()?;
+        let mut lost = world.ldk[0].payments()?;
+        lost.retain(|payment| !payment.inbound && payment.state == State::Pending && self.ldk.contains(&payment.hash));
+        for payment in &lost {
+            if arrived.keys().any(|hash| hash.to_string() == payment.hash) {
+                return Err(format!("LDK's payment {} has arrived, and is pending to LDK", payment.hash).into());
+            }
+            self.ldk.retain(|hash| *hash != payment.hash);
+        }
+        Ok(lost.len())
+    }
+
     /// Waits until every one has its end; how many were made.
     pub(crate) fn settle(&self, world: &mut World) -> Outcome<usize> {
         let mut made = 0;
