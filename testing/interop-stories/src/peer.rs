@@ -107,6 +107,10 @@ impl Ldk {
         Ok(())
     }
 
+    pub(crate) const fn is_running(&self) -> bool {
+        self.running.is_some()
+    }
+
     /// Ends it as its operator would.
     pub(crate) fn stop(&mut self) -> Outcome<()> {
         if let Some(running) = self.running.take() {

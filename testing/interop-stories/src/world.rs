@@ -73,7 +73,7 @@ pub(crate) struct Terms {
 /// How long anything may take on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
 /// What LDK takes for its channels, unless a story has it otherwise; in sat per 1000 weight units.
-const LDK_FEERATE: u64 = 1_000;
+pub(crate) const LDK_FEERATE: u64 = 1_000;
 /// How old the chain is when a world begins: less than two weeks, and long enough for more blocks than any world mines, each ten minutes after
 /// the last.
 const CHAIN_AGE: Duration = Duration::from_hours(10 * 24);
@@ -177,7 +177,7 @@ impl World {
     pub(crate) fn mine(&mut self, blocks: u32) -> Outcome<()> {
         self.ground.mine(blocks)?;
         let height = self.ground.height();
-        for node in &mut self.ldk {
+        for node in self.ldk.iter_mut().filter(|node| node.is_running()) {
             wait_for("LDK reads the chain", || {
                 node.ask::<()>(&Call::Sync)?;
                 Ok(node.info()?.height >= height)

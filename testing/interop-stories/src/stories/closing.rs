@@ -1,15 +1,18 @@
 //! Ends of channels: by agreement, by force with HTLCs on their way, and by a cheat.
 
-use quittance_api::{Close, CloseChannel, Done, Hex, PaymentState, Refuse};
+use quittance_api::{Close, CloseChannel, Done, Hex, PaymentState, Refuse, SetFeerate};
 use quittance_town::Outcome;
 
+use super::opening::MUCH_SAT_PER_KW;
 use super::paying::secret;
 use super::{CAPACITY_SAT, Effort, even};
 use crate::protocol::{Call, State};
-use crate::world::{By, World, wait_for};
+use crate::world::{By, LDK_FEERATE, World, wait_for};
 
 /// More than all transactions of a close cost at the feerates of these chains.
 const FEES_MAX_SAT: u64 = 60_000;
+/// A feerate below any that our channels begin with.
+const LITTLE_SAT_PER_KW: u32 = 300;
 
 pub(crate) fn ours_agrees(world: &mut World, _: &Effort) -> Outcome<String> {
     by_agreement(world, By::Ours)
@@ -118,6 +121,77 @@ fn by_force(world: &mut World, by: By) -> Outcome<String> {
         }
     }
     Ok(format!("swept after {blocks} blocks"))
+}
+
+/// LDK goes away while it holds a payment of ours, and before it hears that our node claims one of LDK's. Our node closes the channel by
+/// itself as a deadline comes: its own payment fails and is its own again, the other is claimed on chain, and LDK finds that when it is back.
+pub(crate) fn by_our_deadline(world: &mut World, _: &Effort) -> Outcome<String> {
+    let id = world.one_channel()?;
+    let (before_ours, before_ldk) = world.onchain()?;
+    let has = world.our_channel(&id)?.ours_msat / 1_000 + HELD_SAT;
+    let (to_ldk, to_ours) = (world.hold_at_ldk(false)?, world.hold_at_ours(true)?);
+    world.ldk[0].stop()?;
+    let claim = quittance_api::Claim {
+        preimage: to_ours.preimage,
+    };
+    let _: quittance_api::Claimed = world.ours[0].caller()?.post("/v1/held/claim", &claim)?;
+    world.closings += 1;
+    let waited = world.mine_until("our node closes the channel", |world| {
+        Ok(world.our_channel(&id)?.state != "open")
+    })?;
+    let mut told = String::new();
+    let swept = world.mine_until("what is ours is in the wallet", |world| {
+        let ours = world.ours[0].onchain()?;
+        told = format!("ours {before_ours} -> {ours} sat, of which {has} is from the channel");
+        Ok(ours + FEES_MAX_SAT >= before_ours + has)
+    });
+    let swept = swept.map_err(|why| format!("{why}: {told}"))?;
+    let order = to_ldk.id.ok_or("a payment of ours has a name")?;
+    if world.state(0, order)? != Some(PaymentState::Failed) {
+        return Err("our payment came back, and has not failed".into());
+    }
+    world.ldk[0].start()?;
+    world.mine_until("LDK has its part", |world| {
+        Ok(world.ldk[0].balance()?.onchain + FEES_MAX_SAT >= before_ldk + CAPACITY_SAT - has)
+    })?;
+    match world.ldk_outcome(0, &to_ours.hash.to_string())? {
+        State::Succeeded => Ok(format!("closed after {waited} blocks, swept after {swept} more")),
+        other => Err(format!("our node has claimed LDK's payment, and to LDK it is {other:?}").into()),
+    }
+}
+
+/// LDK finds the feerate that our node sets much too low, and closes the channel: our part comes back.
+pub(crate) fn ldk_refuses_feerate(world: &mut World, _: &Effort) -> Outcome<String> {
+    world.one_channel()?;
+    let before = world.ours[0].onchain()?;
+    let list = world.ours[0].channels()?.channels;
+    let channel = list
+        .iter()
+        .find(|channel| channel.opened_by_us && channel.state == "open");
+    let channel = channel.ok_or("our node has opened no channel")?;
+    let (id, has) = (channel.id, channel.ours_msat / 1_000);
+    world.expects_feerate(MUCH_SAT_PER_KW)?;
+    let feerate = SetFeerate {
+        feerate_sat_per_kw: LITTLE_SAT_PER_KW,
+    };
+    let path = format!("/v1/channels/{id}/feerate");
+    let _: Done = world.ours[0].caller()?.post(&path, &feerate)?;
+    world.closings += 1;
+    world.mine_what_comes(1)?;
+    world.expects_feerate(LDK_FEERATE)?;
+    let events: Vec<String> = world.ldk[0].ask(&Call::Events { from: 0 })?;
+    let is_why = |event: &String| event.starts_with("ChannelClosed") && event.contains("PeerFeerateTooLow");
+    if !events.iter().any(is_why) {
+        return Err(format!("LDK has not closed for the feerate: {events:?}").into());
+    }
+    let mut told = String::new();
+    let swept = world.mine_until("what is ours is in the wallet", |world| {
+        let ours = world.ours[0].onchain()?;
+        told = format!("{before} -> {ours} sat, of which {has} is from the channel");
+        Ok(ours + FEES_MAX_SAT >= before + has)
+    });
+    let blocks = swept.map_err(|why| format!("{why}: {told}"))?;
+    Ok(format!("LDK closed; swept after {blocks} blocks"))
 }
 
 /// LDK comes back from an old backup, with our node away, and broadcasts what it has revoked, with a payment each way in it: our node

@@ -1,6 +1,6 @@
 //! Payments through a node of the other kind.
 
-use quittance_api::{Done, PaymentState, Refuse};
+use quittance_api::{Decode, Decoded, Done, PaymentState, Refuse, SetPolicy};
 use quittance_town::Outcome;
 
 use super::failing::expect_failed;
@@ -146,4 +146,52 @@ pub(crate) fn ldk_fails_back(world: &mut World, _: &Effort) -> Outcome<String> {
         Ok(world.state(0, order.id)? == Some(PaymentState::Failed))
     })?;
     Ok(String::new())
+}
+
+/// Our node takes more than an invoice of LDK's says, twice. What it took last it goes by for some more minutes; for less than that it does not
+/// send on, and LDK knows; and LDK's next invoice has it.
+pub(crate) fn terms_change(world: &mut World, _: &Effort) -> Outcome<String> {
+    let oldest = world.ldk_invoice(1, Some(1_000_000), None)?;
+    world.takes(5_000)?;
+    let old = world.ldk_invoice_by(5_000)?;
+    world.takes(10_000)?;
+    let new = world.ldk_invoice_by(10_000)?;
+    let hash = world.ldk_orders(0, &oldest, None)?;
+    match world.ldk_outcome(0, &hash)? {
+        State::Failed => {}
+        other => return Err(format!("LDK's payment for less than our node takes is {other:?}").into()),
+    }
+    for invoice in [old, new] {
+        world.ldk_pays(0, &invoice, None)?;
+    }
+    Ok("two changes, the one before last refused".to_owned())
+}
+
+impl World {
+    /// Our node takes this for what it sends on to LDK's second node.
+    fn takes(&mut self, fee_base_msat: u32) -> Outcome<()> {
+        let list = self.ours[0].channels()?.channels;
+        let channel = list.iter().find(|channel| channel.peer.to_string() == self.ldk[1].node);
+        let path = format!("/v1/channels/{}/policy", channel.ok_or("there is no channel")?.id);
+        let policy = SetPolicy {
+            fee_base_msat: Some(fee_base_msat.into()),
+            ..SetPolicy::default()
+        };
+        let _: Done = self.ours[0].caller()?.post(&path, &policy)?;
+        Ok(())
+    }
+
+    /// An invoice of LDK's second node that says that ours takes this.
+    fn ldk_invoice_by(&mut self, fee_base_msat: u32) -> Outcome<String> {
+        let mut invoice = String::new();
+        wait_for("LDK's invoice has our new terms", || {
+            invoice = self.ldk_invoice(1, Some(1_000_000), None)?;
+            let read = Decode {
+                invoice: invoice.clone(),
+            };
+            let decoded: Decoded = self.ours[0].caller()?.post("/v1/decode", &read)?;
+            Ok(decoded.hints.iter().any(|hint| hint.fee_base_msat == fee_base_msat))
+        })?;
+        Ok(invoice)
+    }
 }

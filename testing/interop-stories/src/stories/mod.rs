@@ -139,12 +139,23 @@ pub(crate) const GROUPS: &[Group] = &[
         ],
     },
     Group {
+        build: strangers,
+        stories: &[smoke(
+            "close: ours as a deadline comes, LDK away",
+            closing::by_our_deadline,
+        )],
+    },
+    Group {
         build: forwarding::ours_between,
         stories: &[
             every("forward: between two of LDK's through ours", forwarding::through_ours),
             smoke(
                 "forward: ours fails back to LDK when the payee has gone",
                 forwarding::ours_fails_back,
+            ),
+            smoke(
+                "forward: ours takes more than LDK's invoice says",
+                forwarding::terms_change,
             ),
         ],
     },
@@ -201,10 +212,18 @@ pub(crate) const GROUPS: &[Group] = &[
     Group {
         build: old_strangers,
         stories: &[
+            smoke(
+                "static_remotekey: LDK refuses the feerate of an opening",
+                opening::ldk_refuses_feerate,
+            ),
             smoke("static_remotekey: ours opens", opening::ours_opens),
             smoke("static_remotekey: LDK opens", opening::ldk_opens),
             smoke("static_remotekey: ours pays", paying::ours_pays),
             smoke("static_remotekey: LDK pays", paying::ldk_pays),
+            smoke(
+                "static_remotekey: LDK refuses a feerate, and closes",
+                closing::ldk_refuses_feerate,
+            ),
         ],
     },
     Group {
