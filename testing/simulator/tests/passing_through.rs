@@ -73,6 +73,46 @@ fn htlcs_that_wait_for_others_leave_in_one_commitment() {
     world.conclude_well();
 }
 
+/// Symptom: a forward that was gathered waited for two hours more. Cause: its node's clock was set back by as much.
+#[test]
+fn a_clock_that_is_set_back_keeps_nobody_waiting() {
+    let mut world = line(4_000_000_000);
+    world.nodes[1].forwards.delay_ms = 1_500;
+    restart(&mut world, 1);
+    pay(&mut world, 1);
+    world.settle();
+    world.nodes[1].clock_ahead_ms = -7_200_000;
+    world.tick();
+    let end = world.checker.end_of(0, PaymentId([1; 32]));
+    assert!(matches!(end, Some(End::Sent { .. })), "{end:?}");
+    world.conclude_well();
+}
+
+/// An HTLC was accepted, and its node died before it was sent on. Its next peer is away: it waits for it, half a minute and no longer.
+#[test]
+fn what_waits_for_a_peer_after_a_restart_goes_back_in_time() {
+    let mut world = line(4_000_000_000);
+    world.nodes[1].forwards.delay_ms = 1_500;
+    restart(&mut world, 1);
+    pay(&mut world, 1);
+    world.settle();
+    world.crash(1, Keep::All, RowsAfterCrash::Whole);
+    world.start(1);
+    world.connect(0, 1);
+    world.settle();
+    for _ in 0..30 {
+        world.tick();
+    }
+    assert_eq!(world.checker.end_of(0, PaymentId([1; 32])), None, "C may come back");
+    world.tick();
+    world.tick();
+    assert_eq!(
+        world.checker.end_of(0, PaymentId([1; 32])),
+        Some(&End::Failed(PaymentFailureReason::RouteNotFound))
+    );
+    world.conclude_well();
+}
+
 #[test]
 fn who_wants_to_is_told_of_every_way_that_failed() {
     // B has 120,000 sat towards C, of which it must keep 100,000.

@@ -152,7 +152,12 @@ impl ChannelManager {
     /// Sends on what was gathered.
     pub(crate) fn forward_delayed(&mut self, turn: &mut Turn<'_>) {
         let now_ms = turn.context.now_ms;
-        let due = self.delayed.iter().filter(|(_, due_ms)| **due_ms <= now_ms);
+        // A clock that was set back since keeps nobody waiting for longer than it was meant to.
+        let latest_ms = now_ms.saturating_add(self.config.forwards.delay_ms);
+        let due = self
+            .delayed
+            .iter()
+            .filter(|(_, due_ms)| **due_ms <= now_ms || **due_ms > latest_ms);
         for at in due.map(|(at, _)| *at).collect::<Vec<_>>() {
             self.delayed.remove(&at);
             if !self.is_undecided(at) {
