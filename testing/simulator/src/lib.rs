@@ -28,7 +28,9 @@ pub use hash::RunHash;
 pub use node::{Node, Process, RowsAfterCrash, User};
 pub use random::Random;
 pub use signer::Signer;
-pub use world::{ChannelSetup, Garbage, Hold, Latency, NodeIndex, Part, Requested, WantedFunding, World, WorldChain};
+pub use world::{
+    ChannelSetup, Garbage, Halved, Hold, Latency, NodeIndex, Part, Requested, WantedFunding, World, WorldChain,
+};
 
 /// Whether failing runs tell their story on standard error.
 fn tells_stories() -> bool {

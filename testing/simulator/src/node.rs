@@ -53,6 +53,8 @@ pub struct Node {
     pub opening: OpeningPolicy,
     /// Peers that may open channels to it that need no confirmation, from its next start on.
     pub zeroconf_peers: BTreeSet<NodeId>,
+    /// What it lets peers and callers do, from its next input on.
+    pub limits: ChannelLimits,
     /// Whether its user is told of each part that fails, from its next start on.
     pub tell_path_failures: bool,
     /// The disk.
@@ -81,7 +83,6 @@ pub struct Node {
     pub balance_at_first: u64,
     pub(crate) rows_after_failure: RowsAfterCrash,
     pub(crate) starts_that_die: u32,
-    limits: ChannelLimits,
 }
 
 /// A running process: all of this is gone when it dies.

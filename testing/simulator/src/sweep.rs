@@ -4,7 +4,8 @@
 //! everything must come to its end. Each run draws its own mix of options, so that rare combinations occur. Every move of the safety
 //! phase has chances of its own, drawn from the seed and its place: a run without some of its moves is still that run.
 //!
-//! Start at [`run`]; what a move may do is in `moves`, what a world is like in `mood`, and [`shrink`] makes a broken run small.
+//! Start at [`run`]; what a move may do is in `moves`, what a world is like in `mood`, what only some runs have in `rarities`, and
+//! [`shrink`] makes a broken run small.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -18,7 +19,8 @@ use crate::{Broken, End, Hold, NodeIndex, Random, World};
 use betrayals::{Cheat, Kept};
 use hearsay::Hearsay;
 use mood::Mood;
-use moves::BLOCKS_MAX;
+use moves::{BLOCKS_MAX, NEVER_TRIMMED};
+use rarities::{Crowd, Rarities};
 
 pub use recipe::{Kind, Recipe};
 pub use shrink::{Shrunk, shrink};
@@ -27,6 +29,7 @@ mod betrayals;
 mod hearsay;
 mod mood;
 mod moves;
+mod rarities;
 mod recipe;
 mod shrink;
 
@@ -155,6 +158,10 @@ struct Sweep {
     hearsay: Hearsay,
     /// Who said to whom what it did not sign.
     liars: BTreeSet<(NodeIndex, NodeIndex)>,
+    rarities: Rarities,
+    /// Wires that stay cut until faults stop.
+    parted: BTreeSet<(NodeIndex, NodeIndex)>,
+    crowd: Option<Crowd>,
     /// Hints to each node from each that shares a channel with it.
     hints: BTreeMap<(NodeIndex, NodeIndex), Vec<HintHop>>,
     holds: Vec<(NodeIndex, Hold)>,
@@ -215,12 +222,16 @@ impl Sweep {
         }
         self.random = self.recipe.chances_of(u64::MAX);
         self.world.plans.clear();
+        self.world.written_in_halves.clear();
+        self.parted.clear();
         self.world.tell(|_| "faults stop".to_owned());
         if self.recipe.has(Kind::Spikes) {
             self.settle_fees();
         }
         self.world.recover();
         self.hear_liars_out();
+        self.gather_no_more();
+        self.disperse();
         for (payee, hold) in self.holds.clone() {
             let command = if self.random.chance(70) {
                 Command::ClaimPayment(hold.preimage)

@@ -19,6 +19,7 @@ use crate::{Arrives, Checker, CrashPlan, Cut, Harm, Node, Random, RowsAfterCrash
 
 pub use chain::WorldChain;
 pub use channels::ChannelSetup;
+pub use halves::Halved;
 pub use payments::{Hold, Part};
 pub use wires::{Garbage, Latency};
 
@@ -26,6 +27,7 @@ mod betrayals;
 mod chain;
 mod channels;
 mod gossip;
+mod halves;
 mod hearsay;
 mod payments;
 mod slow_disk;
@@ -76,6 +78,8 @@ pub struct World {
     pub unsynced_points: BTreeSet<(NodeIndex, u64)>,
     /// Who suffers what; taken out when it has happened.
     pub plans: Vec<CrashPlan>,
+    /// Nodes that write such steps in two halves, and die between them; taken out when it has happened.
+    pub written_in_halves: BTreeMap<NodeIndex, Halved>,
     /// Where the next wire is cut; taken out when it has happened.
     pub cut: Option<Cut>,
     /// Every payment that a caller asked for.
@@ -124,6 +128,7 @@ impl World {
             points: BTreeMap::new(),
             unsynced_points: BTreeSet::new(),
             plans: Vec::new(),
+            written_in_halves: BTreeMap::new(),
             cut: None,
             requested: BTreeMap::new(),
             features: Features::empty()
@@ -288,6 +293,8 @@ impl World {
         self.steps += 1;
         let entropy = self.random.bytes();
         let before = self.nodes[node].store.appended();
+        let halved = self.written_in_halves.get(&node).copied();
+        let halved = halved.filter(|halved| halved.is(&input, &self.nodes[node].store));
         let now_ms = self.clock_of(node);
         let signing = self.signing(node, &input);
         let is_written = self.nodes[node].handle(input, signing, now_ms, entropy);
@@ -300,6 +307,9 @@ impl World {
         if after > before {
             let batch = self.nodes[node].store.batch(after).expect("it was appended just now");
             self.hash.add(&batch.to_bytes());
+            if halved.is_some_and(|halved| self.die_between(node, halved)) {
+                return;
+            }
         }
         self.pass(node);
     }

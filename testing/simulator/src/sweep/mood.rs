@@ -6,7 +6,7 @@ use quittance_primitives::MilliSatoshi;
 use quittance_transactions::CommitmentFormat;
 
 use super::hearsay::{Hearsay, hints};
-use super::{Kind, Outcome, Recipe, Sweep};
+use super::{Kind, Outcome, Rarities, Recipe, Sweep};
 use crate::{ChannelSetup, Latency, NodeIndex, Random, World};
 
 /// The most nodes of a world.
@@ -97,6 +97,8 @@ impl Sweep {
         let nodes = recipe.nodes.map_or(nodes, |most| nodes.min(most));
         let mut world = World::new(nodes, random.draw());
         let nodes = usize::from(nodes);
+        let mut rarities = Rarities::draw(&recipe);
+        rarities.found(&mut world, &recipe);
         let (shape, edges) = edges(nodes, &mut random);
         let is_slow = random.chance(50) && recipe.has(Kind::Latency);
         let doubled = [0, 0, 40, 100][usize::try_from(random.below(4)).expect("small")];
@@ -118,6 +120,9 @@ impl Sweep {
         let mood = Mood::draw(&mut random, &recipe, shape);
         let hearsay = Hearsay::draw(&recipe, &mood);
         world.checker.closable = mood.closes();
+        if !mood.closes() {
+            rarities.crowd = 0;
+        }
         for node in &mut world.nodes {
             node.syncs_wait = random.chance(30) && recipe.has(Kind::Syncs);
             node.user.handles_at_once = random.chance(50) || !recipe.has(Kind::Users);
@@ -130,6 +135,9 @@ impl Sweep {
             mood,
             hearsay,
             liars: BTreeSet::new(),
+            rarities,
+            parted: BTreeSet::new(),
+            crowd: None,
             hints,
             holds: Vec::new(),
             kept: Vec::new(),
@@ -144,8 +152,8 @@ impl Sweep {
     pub(super) fn description(&self) -> String {
         let nodes = self.world.nodes.len();
         format!(
-            "{nodes} nodes in a {}; {:?}; {:?}",
-            self.mood.shape, self.mood, self.hearsay
+            "{nodes} nodes in a {}; {:?}; {:?}; {:?}",
+            self.mood.shape, self.mood, self.hearsay, self.rarities
         )
     }
 }

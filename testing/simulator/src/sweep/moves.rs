@@ -19,7 +19,7 @@ use crate::{CrashPlan, Garbage, Harm, NodeIndex, RowsAfterCrash};
 pub(super) const CLOCK_JUMP_MAX_MS: u64 = 2 * 3_600_000;
 
 /// So many msat are in no commitment too little for an output of their own, at the feerates of these worlds.
-const NEVER_TRIMMED: u64 = 20_000_000;
+pub(super) const NEVER_TRIMMED: u64 = 20_000_000;
 /// Blocks that are found while things fail: fewer than a node may be away in without missing a deadline (A2), and in runs without closes so
 /// few that no deadline comes near.
 pub(super) const BLOCKS_MAX: u64 = 10;
@@ -61,11 +61,11 @@ impl Sweep {
         if self.hear(node) {
             return;
         }
-        let mood = self.mood.clone();
+        let (mood, rarities) = (self.mood.clone(), self.rarities_left());
         let waits = self.world.nodes[node].syncs_wait;
         // What is not yet safe is in the greatest danger.
         let danger = if waits { 2 } else { 1 };
-        let actions: [(u64, Action); 23] = [
+        let actions: [(u64, Action); 27] = [
             (mood.pay, Self::pay),
             (if waits { 12 } else { 0 }, |sweep, node| sweep.world.sync(node)),
             (mood.crash * danger, Self::die),
@@ -89,6 +89,10 @@ impl Sweep {
             (mood.backup, Self::restore_backup),
             (mood.backup, Self::promote_replica),
             (mood.open, Self::open),
+            (rarities.part, Self::part),
+            (rarities.linger, Self::linger),
+            (rarities.halve, Self::halve),
+            (rarities.crowd, Self::crowd),
         ];
         let mut drawn = self.random.below(actions.iter().map(|(weight, _)| weight).sum());
         for (weight, action) in actions {
@@ -251,7 +255,11 @@ impl Sweep {
 
     pub(super) fn connect_all(&mut self, node: NodeIndex) {
         for other in 0..self.world.nodes.len() {
-            if node != other && self.world.share_a_channel(node, other) && self.random.chance(80) {
+            if node != other
+                && !self.is_parted(node, other)
+                && self.world.share_a_channel(node, other)
+                && self.random.chance(80)
+            {
                 self.world.connect(node, other);
             }
         }

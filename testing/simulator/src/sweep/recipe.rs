@@ -91,6 +91,16 @@ kinds! {
     Displacements "displacements",
     /// One of several parts of a payment is lost with its channel, by a cheat.
     LostParts "parts",
+    /// Wires are cut until faults stop.
+    Partings "partings",
+    /// Steps are written in two batches, as an earlier version of the software may have done, and the process dies between them.
+    Halves "halves",
+    /// A channel has more HTLCs at once than its claims have places.
+    Crowds "crowds",
+    /// Nodes gather what passes through them for a moment.
+    Gathering "gathering",
+    /// Nodes bear less dust than their peers.
+    Limits "limits",
 }
 
 impl Recipe {
