@@ -316,7 +316,8 @@ impl Sweep {
                 if !channels.is_empty() {
                     let channel = channels[self.pick(channels.len())];
                     let rate = 300 + u32::try_from(self.random.below(3_000)).expect("small");
-                    let command = if rate % 8 == 0 {
+                    // A rest lasts until its wire is cut.
+                    let command = if rate % 8 == 0 && self.mood.cut > 0 {
                         Command::Quiesce(channel)
                     } else {
                         Command::SetFeerate(channel, FeeratePerKw(rate))
