@@ -322,9 +322,11 @@ impl ChannelManager {
             };
             self.events.push(failed, turn);
         }
+        // What another part brought in the same block is known already, though its turn may come after this one's.
+        let is_paid = self.is_paid(id);
         let payment = self.payment_of(part, payment_hash);
         payment.retry.avoid.extend(read.avoid);
-        if payment.status.is_final() {
+        if payment.status.is_final() || is_paid {
             mark!("payment: a part fails after the end");
             return;
         }
@@ -449,6 +451,14 @@ impl ChannelManager {
         self.parts.get(&id).into_iter().flatten().any(|(channel, htlc)| {
             let offered = self.channels[channel].state().offered_htlc(*htlc);
             offered.is_some_and(|offered| offered.outcome.is_none())
+        })
+    }
+
+    /// Whether an HTLC of the payment was fulfilled.
+    fn is_paid(&self, id: PaymentId) -> bool {
+        self.parts.get(&id).into_iter().flatten().any(|(channel, htlc)| {
+            let offered = self.channels[channel].state().offered_htlc(*htlc);
+            offered.is_some_and(|offered| matches!(offered.outcome, Some(Outcome::Fulfilled(_))))
         })
     }
 
