@@ -6,11 +6,13 @@
 use std::collections::BTreeMap;
 
 use bitcoin::constants::ChainHash;
-use quittance_manager::Input;
+use quittance_channel::{ChannelState, ForwardingPolicy};
+use quittance_manager::{GossipToSign, Input};
 use quittance_payments::HintHop;
-use quittance_primitives::{BlockCount, ShortChannelId};
+use quittance_primitives::{BlockCount, MilliSatoshi, ShortChannelId};
 use quittance_wire::{
-    BigSize, EncodedShortIds, GossipTimestampFilter, Message, QueryChannelRange, QueryFlags, QueryShortChannelIds,
+    BigSize, EncodedShortIds, FundingSigned, GossipTimestampFilter, Message, QueryChannelRange, QueryFlags,
+    QueryShortChannelIds,
 };
 
 use super::moves::Action;
@@ -40,6 +42,8 @@ pub(super) struct Hearsay {
     displace: u64,
     /// How often one of several parts is lost with its channel.
     lose_part: u64,
+    /// How often what passes through a channel gets dearer, or as dear as it was.
+    prices: u64,
 }
 
 impl Hearsay {
@@ -55,6 +59,7 @@ impl Hearsay {
             silence: weight(Kind::Silence, 25, 1),
             displace: weight(Kind::Displacements, 50, 2),
             lose_part: weight(Kind::LostParts, 60, 3),
+            prices: weight(Kind::Prices, 20, 3),
         };
         if mood.closes() {
             // What a closed channel's coins became is final where this reaches.
@@ -71,11 +76,12 @@ impl Sweep {
     /// What only some runs have happens to a node; whether it did.
     pub(super) fn hear(&mut self, node: NodeIndex) -> bool {
         let hearsay = self.hearsay;
-        let actions: [(u64, Action); 4] = [
+        let actions: [(u64, Action); 5] = [
             (hearsay.words, Self::speak),
             (hearsay.silence, Self::fall_silent),
             (hearsay.displace, Self::displace),
             (hearsay.lose_part, Self::lose_part),
+            (hearsay.prices, Self::change_prices),
         ];
         let sum: u64 = actions.iter().map(|(weight, _)| weight).sum();
         if sum == 0 {
@@ -104,15 +110,16 @@ impl Sweep {
         if !self.world.is_connected(from, to) {
             return;
         }
-        let messages = match self.random.below(6) {
+        let messages = match self.random.below(7) {
             0 => vec![self.query(to)],
             1 => vec![self.range_query()],
             2 => vec![self.filter()],
             3 => self.false_terms(from, to),
             4 => self.false_half(from, to),
+            5 => self.late_signature(from, to),
             _ => {
                 let now_s = u32::try_from(self.world.now_ms / 1_000).expect("before 2106");
-                let words = 1 + u32::try_from(self.random.below(16)).expect("small");
+                let words = 6 + u32::try_from(self.random.below(24)).expect("small");
                 (0..words).map(|word| self.world.renamed(from, now_s + word)).collect()
             }
         };
@@ -204,17 +211,50 @@ impl Sweep {
     fn false_half(&mut self, from: NodeIndex, to: NodeIndex) -> Vec<Message> {
         let name = ShortChannelId(self.random.draw());
         let is_true_name = self.random.chance(50);
-        let peer = self.world.nodes[to].id();
-        let process = self.world.nodes[from].process.iter();
-        let channels = process.flat_map(|process| process.manager.channels());
-        let mut states = channels.map(quittance_channel::Channel::state);
-        let public = states.find(|state| state.facts.peer == peer && state.facts.announce);
+        let public = self.shared_channels(from, to).find(|state| state.facts.announce);
         let half = public.map(|state| {
             let place = state.funding.filter(|_| is_true_name);
             let name = place.map_or(name, |funding| funding.short_channel_id);
             World::false_half(state.facts.channel_id, name)
         });
         half.into_iter().map(Message::from).collect()
+    }
+
+    /// The signature of a first commitment whose channel is in use, and no signature of anything.
+    fn late_signature(&self, from: NodeIndex, to: NodeIndex) -> Vec<Message> {
+        let in_use = self.shared_channels(from, to).find(|state| state.funding.is_some());
+        let late = in_use.map(|state| FundingSigned {
+            channel_id: state.facts.channel_id,
+            signature: GossipToSign::unsigned(),
+        });
+        late.into_iter().map(Message::from).collect()
+    }
+
+    fn shared_channels(&self, from: NodeIndex, to: NodeIndex) -> impl Iterator<Item = &ChannelState> {
+        let peer = self.world.nodes[to].id();
+        let process = self.world.nodes[from].process.iter();
+        let channels = process.flat_map(|process| process.manager.channels());
+        let states = channels.map(quittance_channel::Channel::state);
+        states.filter(move |state| state.facts.peer == peer)
+    }
+
+    /// A user makes what passes through a channel dearer than payers believe, or as dear as it was. For a while they may go by what they know.
+    fn change_prices(&mut self, node: NodeIndex) {
+        let process = self.world.nodes[node].process.iter();
+        let channels = process.flat_map(|process| process.manager.channels().map(quittance_channel::Channel::state));
+        let prices: Vec<_> = channels.map(|state| (state.facts.channel_id, state.policy)).collect();
+        if prices.is_empty() {
+            return;
+        }
+        let (channel, policy) = prices[self.pick(prices.len())];
+        let dearer = ForwardingPolicy {
+            fee_base: MilliSatoshi(FORWARDING.fee_base.0 * 2),
+            fee_proportional_millionths: FORWARDING.fee_proportional_millionths * 2,
+            ..FORWARDING
+        };
+        let is_dear = policy.fee_base >= dearer.fee_base;
+        self.world
+            .set_policy(node, channel, if is_dear { FORWARDING } else { dearer });
     }
 
     /// Faults have stopped. What a peer said without its signature may have taken the time in which it would have been listened to: it hangs

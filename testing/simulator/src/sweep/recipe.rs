@@ -101,6 +101,8 @@ kinds! {
     Gathering "gathering",
     /// Nodes bear less dust than their peers.
     Limits "limits",
+    /// What passes through channels gets dearer than payers believe.
+    Prices "prices",
 }
 
 impl Recipe {
