@@ -74,6 +74,11 @@ impl Wallet {
         self.lent.retain(|_, lent| lent != coin);
     }
 
+    /// More coins of the same kind come in.
+    pub fn earn(&mut self, coins: usize, chain: &mut impl Chain, faucet: &mut Faucet) {
+        self.free.extend(faucet.fund(chain, &vec![coin_output(); coins]));
+    }
+
     /// Gives away all coins that are not promised to any request, but for `coins` of them.
     pub fn keep(&mut self, coins: usize) {
         self.free.truncate(coins);

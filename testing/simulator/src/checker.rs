@@ -77,6 +77,7 @@ pub struct Checker {
     forwarders: BTreeSet<usize>,
     /// Hashes of HTLCs that left their payer.
     paid_for: BTreeSet<(usize, PaymentHash)>,
+    offered: BTreeSet<(usize, PaymentHash)>,
     /// What each user was told of each claim: its event and amount.
     claims: BTreeMap<(usize, PaymentHash), (EventNumber, MilliSatoshi)>,
     /// Channels whose closing by commitment was ordered or provoked by the script.
@@ -258,10 +259,16 @@ impl Checker {
         involved.is_some_and(|involved| !involved.is_disjoint(&self.excused))
     }
 
-    /// Whether a payee may be told twice that it was paid: its payer, or it itself, does not remember the first time.
+    /// Whether a payee may be told twice that it was paid: its payer, or it itself, does not remember the first time; or somebody between
+    /// them broke its word, and failed what the payee claimed, so that the payer tried again.
     fn may_be_paid_again(&self, payee: usize, hash: &PaymentHash) -> bool {
-        let paid = |node: &usize| self.paid_for.contains(&(*node, *hash));
-        self.excused.contains(&payee) || self.excused.iter().any(paid)
+        let had_it = |node: &usize| self.paid_for.contains(&(*node, *hash)) || self.offered.contains(&(*node, *hash));
+        self.excused.contains(&payee) || self.excused.iter().any(had_it)
+    }
+
+    /// A node offered an HTLC with this hash.
+    pub fn offered(&mut self, node: usize, hash: PaymentHash) {
+        self.offered.insert((node, hash));
     }
 
     /// A node's store came back from an older moment, and its peers are heard before it acts on what it says.

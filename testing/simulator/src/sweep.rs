@@ -254,6 +254,7 @@ impl Sweep {
             self.world.now_ms += 20_000 + jumps_ms;
             self.world.reconnect();
         }
+        self.world.fill_wallets();
         if self.figures.opens + self.figures.displaced > 0 {
             self.world.mine(BLOCKS_TO_OPEN);
         }

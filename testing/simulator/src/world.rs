@@ -523,7 +523,10 @@ impl World {
         }
         let message = self.nodes[node].complete(outgoing);
         match &message {
-            Message::UpdateAddHtlc(add) => self.add_left(node, add.channel_id, add.id),
+            Message::UpdateAddHtlc(add) => {
+                self.checker.offered(node, add.payment_hash);
+                self.add_left(node, add.channel_id, add.id);
+            }
             Message::UpdateFulfillHtlc(fulfil) => {
                 self.checker.preimage_left(fulfil.payment_preimage);
                 self.checker

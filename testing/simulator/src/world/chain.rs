@@ -77,6 +77,11 @@ impl WorldChain {
     }
 }
 
+/// A wallet with fewer coins gets more of them when faults have stopped,
+const COINS_MIN: usize = 4;
+/// namely so many.
+const COINS_MORE: usize = 40;
+
 impl World {
     /// The height of the chain's tip.
     pub fn tip(&self) -> BlockHeight {
@@ -143,6 +148,18 @@ impl World {
         self.note_preimages(self.tip().saturating_sub(BlockCount(depth + options.blocks.0)));
         self.tell(|world| format!("the last {depth} blocks are replaced; the tip is {}", world.tip().0));
         self.follow_all();
+    }
+
+    /// Wallets that are nearly empty get coins: change of theirs does not come back to them, as it does to the product's.
+    pub fn fill_wallets(&mut self) {
+        let WorldChain { chain, faucet, .. } = &mut self.chain;
+        for node in &mut self.nodes {
+            if node.wallet.coins_left() < COINS_MIN {
+                node.wallet.earn(COINS_MORE, chain, faucet);
+            }
+        }
+        self.follow_all();
+        self.settle();
     }
 
     /// Every mempool forgets what is in it.
