@@ -250,7 +250,7 @@ impl Node {
     }
 
     /// Lets a channel come to rest (BOLT 2, `stfu`): both commitments match, and no update is sent, until its connection ends. With HTLCs
-    /// in it that is after 60 seconds. This says that it was begun; [`ChannelDetails`](crate::ChannelDetails) tells when it is so.
+    /// in it that is after 60 seconds. This says that it was begun; [`Channel::stage`](crate::Channel) tells when it is so.
     ///
     /// # Errors
     /// [`NodeError::ChannelRefused`] when the peer is away or does not offer it, or the channel is not open or at rest already.
