@@ -81,6 +81,8 @@ impl Sweep {
         other.nodes[owner].empty_disk();
         other.nodes[owner].syncs_wait = false;
         other.sync(owner);
+        // An owner that came back from an older moment may have broadcast a later commitment before.
+        other.forget_mempool();
         for (_, hold) in self.holds.iter().filter(|(payee, _)| *payee == owner) {
             other.command(owner, Command::ClaimPayment(hold.preimage));
         }
