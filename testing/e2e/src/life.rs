@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use bitcoin::hashes::{Hash, sha256};
 use quittance_api::{
-    Balance, Claim, Claimed, Close, CloseChannel, Done, EventKind, Hex, Info, Keysend, Payment, PaymentState, Refuse,
+    Balance, ChannelOpened, Claim, Claimed, Close, CloseChannel, Done, EventKind, Hex, Info, Keysend, OpenChannel,
+    Payment, PaymentState, Refuse,
 };
-use quittance_town::{ALICE, BOB, CAPACITY_SAT, CAROL, Caller, Ledger, Order, Outcome, Town};
+use quittance_town::{ALICE, BOB, CAPACITY_SAT, CAROL, CallFailed, Caller, Ledger, Order, Outcome, Town};
 
 /// What all transactions of the story may cost together.
 const FEES_SAT: u64 = 60_000;
@@ -39,6 +40,7 @@ pub(crate) fn town_life(program: &Path, bitcoind: Option<&Path>) -> Outcome<Stri
     let went_away = life.lose_bitcoind()?;
     life.replace_blocks()?;
     life.check_channels()?;
+    life.open_with_everything()?;
     life.close_by_agreement()?;
     life.close_by_force_with_a_payment()?;
     let fees = life.count_coins()?;
@@ -220,6 +222,23 @@ impl Life {
         Town::wait_for("the closing transaction waits", || Ok(self.town.ground.waiting() > 0))
     }
 
+    /// A channel cannot take what is to be kept to close it, and the others, by force: who asks for it hears why.
+    fn open_with_everything(&self) -> Outcome<()> {
+        let caller = self.town.nodes[ALICE].caller()?;
+        let coins: Balance = caller.get("/v1/balance")?;
+        let body = OpenChannel {
+            peer: self.town.nodes[BOB].caller()?.get::<Info>("/v1/info")?.id,
+            capacity_sat: coins.confirmed_sat - coins.reserved_sat - 5_000,
+            push_msat: 0,
+            announce: false,
+            zeroconf: false,
+        };
+        match caller.post::<ChannelOpened>("/v1/channels", &body) {
+            Err(CallFailed::Refused(_, why)) if why.message.contains("are kept to close channels") => Ok(()),
+            other => Err(format!("Alice opens a channel with all that she has, and is told {other:?}").into()),
+        }
+    }
+
     fn close_by_agreement(&mut self) -> Outcome<()> {
         let had = self.coins(ALICE)?;
         let in_channel = self
@@ -235,8 +254,9 @@ impl Life {
         let caller = self.town.nodes[ALICE].caller()?;
         Town::wait_for("what was in the channel is in the wallet", || {
             let balance: Balance = caller.get("/v1/balance")?;
-            let coins = balance.confirmed_sat + balance.unconfirmed_sat + balance.reserved_sat;
-            Ok(coins + FEES_SAT >= had + in_channel)
+            let coins = balance.confirmed_sat + balance.unconfirmed_sat;
+            // Nor does a channel that is closed need a reserve.
+            Ok(coins + FEES_SAT >= had + in_channel && balance.reserved_sat == 0)
         })
     }
 
@@ -307,6 +327,6 @@ impl Life {
 
     fn coins(&self, node: usize) -> Outcome<u64> {
         let balance: Balance = self.town.nodes[node].caller()?.get("/v1/balance")?;
-        Ok(balance.confirmed_sat + balance.unconfirmed_sat + balance.reserved_sat)
+        Ok(balance.confirmed_sat + balance.unconfirmed_sat)
     }
 }

@@ -360,7 +360,7 @@ impl Ours {
     /// What it has on chain, in blocks.
     pub(crate) fn onchain(&self) -> Outcome<u64> {
         let balance: quittance_api::Balance = self.caller()?.get("/v1/balance")?;
-        Ok(balance.confirmed_sat + balance.reserved_sat)
+        Ok(balance.confirmed_sat)
     }
 
     /// Its channels.

@@ -20,6 +20,7 @@ pub mod consensus;
 mod embedded;
 pub mod faucet;
 pub mod ledger;
+pub mod loopback;
 pub mod mempool;
 pub mod rejection;
 pub mod rpc;

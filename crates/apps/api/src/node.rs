@@ -63,11 +63,11 @@ pub struct Info {
 /// Coins on chain, and what is in channels.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Balance {
-    /// In blocks, and free to be spent.
+    /// In blocks; as much of it as `reserved_sat` says is not for spending.
     pub confirmed_sat: u64,
     /// Not in a block yet.
     pub unconfirmed_sat: u64,
-    /// Kept back, so that channels can be enforced.
+    /// Kept back of the coins, so that channels can be closed and claimed.
     pub reserved_sat: u64,
     /// What is ours in channels, HTLCs on their way and channels that are closed left out.
     pub channels_msat: u64,

@@ -4,7 +4,7 @@ use std::env;
 use std::ffi::OsString;
 use std::fs;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use bitcoin::{Amount, FeeRate};
 use serde_json::json;
 
+use crate::loopback::free_address;
 use crate::mempool::Policy;
 use crate::rpc::{Credentials, RpcClient, RpcError};
 
@@ -60,12 +61,11 @@ impl Bitcoind {
         let number = STARTED.fetch_add(1, Ordering::Relaxed);
         let folder = env::temp_dir().join(format!("quittance-bitcoind-{}-{number}", std::process::id()));
         fs::create_dir_all(&folder)?;
-        let port = free_port()?;
-        let (program, arguments) = (program.into(), arguments(&folder, port, policy));
+        let address = free_address()?;
+        let (program, arguments) = (program.into(), arguments(&folder, address, policy));
         let child = spawn(&program, &arguments).inspect_err(|_| {
             let _ = fs::remove_dir_all(&folder);
         })?;
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let credentials = Credentials {
             user: String::new(),
             password: String::new(),
@@ -162,15 +162,14 @@ fn spawn(program: &OsString, arguments: &[String]) -> io::Result<Child> {
         .spawn()
 }
 
-fn arguments(folder: &Path, port: u16, policy: &Policy) -> Vec<String> {
+fn arguments(folder: &Path, address: SocketAddr, policy: &Policy) -> Vec<String> {
     let mut arguments: Vec<String> = [
         "-regtest",
         "-server",
         "-listen=0",
         "-connect=0",
         "-dnsseed=0",
-        "-rpcbind=127.0.0.1",
-        "-rpcallowip=127.0.0.1",
+        "-rpcallowip=127.0.0.0/8",
         "-txindex=1",
         "-persistmempool=0",
         "-acceptnonstdtxn=0",
@@ -183,7 +182,8 @@ fn arguments(folder: &Path, port: u16, policy: &Policy) -> Vec<String> {
     .map(str::to_owned)
     .to_vec();
     arguments.push(format!("-datadir={}", folder.display()));
-    arguments.push(format!("-rpcport={port}"));
+    arguments.push(format!("-rpcbind={}", address.ip()));
+    arguments.push(format!("-rpcport={}", address.port()));
     arguments.push(format!("-minrelaytxfee={}", btc_per_kvb(policy.min_relay_feerate)));
     arguments.push(format!(
         "-incrementalrelayfee={}",
@@ -195,9 +195,4 @@ fn arguments(folder: &Path, port: u16, policy: &Policy) -> Vec<String> {
 
 fn btc_per_kvb(feerate: FeeRate) -> String {
     Amount::from_sat(feerate.to_sat_per_kwu() * 4).to_string_in(bitcoin::Denomination::Bitcoin)
-}
-
-/// A port that is free now, which is all that can be said about a port.
-fn free_port() -> io::Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }

@@ -3,8 +3,10 @@
 use std::sync::PoisonError;
 
 use quittance_chain::{ChainUpdate, Tip};
+use quittance_channel::{Channel, Phase};
 use quittance_journal::Key;
 use quittance_manager::{ChainEvent, ConnectedBlock, Input};
+use quittance_monitor::ChannelMonitor;
 use quittance_transactions::CommitmentFormat;
 use tracing::{debug, info, warn};
 
@@ -56,18 +58,30 @@ impl Driver {
 
     /// The wallet hears of all that there is, and what it waits for is offered to the network again.
     fn wallet_at_tip(&mut self) {
-        let is_anchored =
-            |channel: &&quittance_channel::Channel| channel.state().facts.format != CommitmentFormat::StaticRemotekey;
-        let anchored = self.manager.channels().filter(is_anchored).count();
+        let anchored = self.anchor_channels();
         let unconfirmed = {
             let mut wallet = self.wallet.lock().unwrap_or_else(PoisonError::into_inner);
-            wallet.set_anchor_channels(u32::try_from(anchored).unwrap_or(u32::MAX));
+            wallet.set_anchor_channels(anchored);
             wallet.at_tip();
             wallet.unconfirmed()
         };
         for transaction in unconfirmed {
             self.broadcast(ToBroadcast::Transaction(Box::new(transaction), "wallet"));
         }
+    }
+
+    /// How many channels may still need the wallet's coins to be closed or claimed: those with anchors that are open, or have something to
+    /// come from the chain.
+    pub(super) fn anchor_channels(&self) -> u32 {
+        let may_need_coins = |channel: &&Channel| {
+            let state = channel.state();
+            let is_settled =
+                |monitor: &ChannelMonitor| monitor.view().closing.is_some() && monitor.balances(state).is_empty();
+            state.facts.format != CommitmentFormat::StaticRemotekey
+                && !matches!(state.phase, Phase::Abandoned(_))
+                && !self.manager.monitor(&state.facts.channel_id).is_some_and(is_settled)
+        };
+        u32::try_from(self.manager.channels().filter(may_need_coins).count()).unwrap_or(u32::MAX)
     }
 
     pub(super) fn rewound(&mut self, tip: Tip) -> Result<(), StopReason> {

@@ -129,9 +129,12 @@ impl Driver {
     fn fund(&mut self, peer: NodeId, temporary_channel_id: ChannelId, output: TxOut) {
         let (wallet, orders) = (Arc::clone(&self.wallet), self.orders.clone());
         let feerate = self.funding_feerate();
+        // The channel that this opens needs a reserve as well.
+        let anchored = self.anchor_channels().saturating_add(1);
         tokio::task::spawn_blocking(move || {
             let funding = {
                 let mut wallet = wallet.lock().unwrap_or_else(PoisonError::into_inner);
+                wallet.set_anchor_channels(anchored);
                 let paid = wallet.fund_channels(std::slice::from_ref(&output), feerate);
                 paid.map_err(NodeError::from).and_then(|transaction| {
                     FundingTransaction::new(transaction.clone(), std::slice::from_ref(&output)).map_err(|unfit| {
@@ -152,10 +155,11 @@ impl Driver {
 
     fn opening_ended(&mut self, forgotten: Forgotten, why: OpeningEnd) {
         if let Some(funding) = forgotten.funding {
-            let wallet = Arc::clone(&self.wallet);
+            let (wallet, anchored) = (Arc::clone(&self.wallet), self.anchor_channels());
             tokio::task::spawn_blocking(move || {
                 let mut wallet = wallet.lock().unwrap_or_else(PoisonError::into_inner);
                 wallet.abandon(funding.transaction());
+                wallet.set_anchor_channels(anchored);
             });
         }
         let error = match why {

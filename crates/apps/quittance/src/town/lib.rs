@@ -19,7 +19,8 @@ pub use ground::Ground;
 pub use ledger::{Ledger, Sent, compare};
 pub use payments::Order;
 pub use people::{ALICE, BOB, CAPACITY_SAT, CAROL, Town};
-pub use process::{Process, copy_folder, free_address};
+pub use process::{Process, copy_folder};
+pub use quittance_regtest::loopback::free_address;
 pub use random::{Random, fresh_seed};
 pub use rows::Rows;
 

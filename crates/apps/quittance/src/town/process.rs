@@ -1,11 +1,12 @@
 //! A node as a process of its own.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use quittance_api::Info;
+use quittance_regtest::loopback::free_address;
 
 use crate::Caller;
 use crate::Outcome;
@@ -102,20 +103,12 @@ impl Process {
                 return Ok(answer);
             }
             if let Some(status) = self.child.as_mut().and_then(|child| child.try_wait().ok().flatten()) {
-                return Err(format!(
-                    "{} does not start: {status}; see {}",
-                    self.name,
-                    self.folder.join("log").display()
-                )
-                .into());
+                let (name, log) = (self.name, self.end_of_log());
+                return Err(format!("{name} does not start: {status}; its log ends so:\n{log}").into());
             }
             if began.elapsed() > START_PATIENCE {
-                return Err(format!(
-                    "{} does not answer; see {}",
-                    self.name,
-                    self.folder.join("log").display()
-                )
-                .into());
+                let (name, log) = (self.name, self.end_of_log());
+                return Err(format!("{name} does not answer; its log ends so:\n{log}").into());
             }
             std::thread::sleep(Duration::from_millis(10));
         }
@@ -195,6 +188,13 @@ impl Process {
         Ok(())
     }
 
+    /// The last lines of what it wrote.
+    fn end_of_log(&self) -> String {
+        let log = std::fs::read_to_string(self.folder.join("log")).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(5)..].join("\n")
+    }
+
     fn caller_of_notes(&self) -> Option<Caller> {
         let address = std::fs::read_to_string(self.folder.join("api-address")).ok()?;
         let token = std::fs::read_to_string(self.folder.join("token-admin")).ok()?;
@@ -210,14 +210,6 @@ impl Drop for Process {
         // It is ours, and must not outlive the test.
         let _ = self.kill();
     }
-}
-
-/// An address on loopback that nobody listens at.
-///
-/// # Errors
-/// When there is none.
-pub fn free_address() -> std::io::Result<SocketAddr> {
-    TcpListener::bind("127.0.0.1:0")?.local_addr()
 }
 
 /// Copies a folder and the files in it.
