@@ -4,7 +4,6 @@
 use bitcoin::hashes::Hash;
 use bitcoin::transaction::Version;
 use bitcoin::{Amount, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Txid, Witness, absolute};
-use quittance_channel::InlineVerifier;
 use quittance_manager::Command;
 use quittance_primitives::ChannelId;
 use quittance_store::memory::MemoryStore;
@@ -22,7 +21,7 @@ const CLOSING: usize = 100;
 pub fn measure(channels: u32) -> Outcome<()> {
     let nodes = (0..2).map(|number| {
         let disk = Disk::Memory(Box::new(MemoryStore::new()));
-        Node::start(number, disk, first_tip(), &InlineVerifier)
+        Node::start(number, disk, first_tip(), None)
     });
     let mut town = Town::of(nodes.collect::<Outcome<_>>()?);
     town.connect(0, 1)?;

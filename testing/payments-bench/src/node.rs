@@ -11,7 +11,7 @@ use bitcoin::Script;
 use bitcoin::constants::ChainHash;
 use bitcoin::hashes::{Hash, sha256};
 use quittance_channel::opening::OpeningPolicy;
-use quittance_channel::{ChannelLimits, ForwardingPolicy, SigningAhead, Verifier};
+use quittance_channel::{ChannelLimits, ForwardingPolicy, NextCommitment, SigningAhead, Verifier};
 use quittance_journal::{Change, EventNumber, Gate, Lsn, Store};
 use quittance_manager::{ChannelManager, Context, Effect, Face, ForwardConfig, Input, ManagerConfig, Signing, Upgrade};
 use quittance_monitor::{FeeEstimates, Tip};
@@ -35,6 +35,8 @@ pub struct Node {
     pub signer: LocalSigner,
     /// What was asked for by steps whose batches are not written yet.
     to_sign: Vec<SigningAhead>,
+    /// Whose keys are to be derived before their signatures come.
+    to_prepare: Vec<NextCommitment>,
     /// What was signed of it.
     pub ahead: SignedAhead,
     /// Its engine.
@@ -56,7 +58,8 @@ pub struct Node {
     /// Processor time of all of the node, the store's threads left out.
     pub time: Duration,
     limits: ChannelLimits,
-    verifier: &'static dyn Verifier,
+    /// Who checks signatures, if it is not the signer with what it has derived ahead.
+    verifier: Option<&'static dyn Verifier>,
     drawn: u64,
 }
 
@@ -161,7 +164,7 @@ impl Disk {
 
 impl Node {
     /// A node that starts from what its disk holds.
-    pub fn start(number: u8, mut disk: Disk, tip: Tip, verifier: &'static dyn Verifier) -> Outcome<Self> {
+    pub fn start(number: u8, mut disk: Disk, tip: Tip, verifier: Option<&'static dyn Verifier>) -> Outcome<Self> {
         let signer = LocalSigner::new([number + 1; 32]);
         let limits = ChannelLimits::default();
         let config = config(&signer);
@@ -172,12 +175,14 @@ impl Node {
                 disk.wait()?;
             }
         }
-        let restored = ChannelManager::restore(config, tip, disk.store(), &context(&limits, verifier, [number; 32])?)?;
+        let context = context(&limits, verifier.unwrap_or(signer.verifier()), [number; 32])?;
+        let restored = ChannelManager::restore(config, tip, disk.store(), &context)?;
         let mut gate = Gate::new(disk.durable()?);
         gate.append(restored.step, disk.store())?;
         Ok(Self {
             signer,
             to_sign: Vec::new(),
+            to_prepare: Vec::new(),
             ahead: SignedAhead::default(),
             manager: restored.manager,
             gate,
@@ -222,7 +227,8 @@ impl Node {
 
     fn step(&mut self, input: Input, signing: Signing) -> Outcome<()> {
         let entropy = self.draw();
-        let context = context(&self.limits, self.verifier, entropy)?;
+        let verifier = self.verifier.unwrap_or(self.signer.verifier());
+        let context = context(&self.limits, verifier, entropy)?;
         let begun = thread_time();
         let step = self.manager.handle_one(input, signing, &context);
         self.engine_time += thread_time().saturating_sub(begun);
@@ -233,10 +239,25 @@ impl Node {
         Ok(())
     }
 
-    /// Signs, while the store's thread writes, what will be sent once it has.
-    pub fn sign_ahead(&mut self) {
+    /// Has keys of this commitment derived while the store's thread writes.
+    pub fn prepare(&mut self, next: NextCommitment) {
+        if self.verifier.is_none() {
+            self.to_prepare.push(next);
+        }
+    }
+
+    /// Whether there is something to do while the store's thread writes.
+    pub fn has_work(&self) -> bool {
+        !self.to_sign.is_empty() || !self.to_prepare.is_empty()
+    }
+
+    /// Signs, while the store's thread writes, what will be sent once it has; then derives keys that will be needed.
+    pub fn work_ahead(&mut self) {
         for work in self.to_sign.drain(..) {
             self.signer.sign_ahead(work, &mut self.ahead);
+        }
+        for next in self.to_prepare.drain(..) {
+            self.signer.prepare(next);
         }
     }
 

@@ -35,7 +35,7 @@ pub fn measure(count: u64, only: &str) -> Outcome<()> {
             if name.contains(only) {
                 let folder = tempfile::tempdir()?;
                 let disk = |number: u8| Disk::create(&folder.path().join(number.to_string()));
-                let mut town = town_of(nodes, disk, &InlineVerifier, CAPACITY)?;
+                let mut town = town_of(nodes, disk, None, CAPACITY)?;
                 run(&name, &mut town, count, at_once)?;
             }
         }
@@ -57,7 +57,7 @@ pub fn measure_in_memory(count: u64, only: &str) -> Outcome<()> {
                 continue;
             }
             let disk = |_| Ok(Disk::Memory(Box::new(MemoryStore::new())));
-            let mut town = town_of(nodes, disk, verifier, CAPACITY)?;
+            let mut town = town_of(nodes, disk, Some(verifier), CAPACITY)?;
             run(&name, &mut town, count, at_once)?;
             let steps: u64 = town.nodes.iter().map(|node| node.steps).sum();
             let time: Duration = town.nodes.iter().map(|node| node.engine_time).sum();
@@ -84,7 +84,7 @@ fn head() {
 pub fn town_of(
     nodes: u8,
     disk: impl Fn(u8) -> Outcome<Disk>,
-    verifier: &'static dyn Verifier,
+    verifier: Option<&'static dyn Verifier>,
     capacity: Amount,
 ) -> Outcome<Town> {
     let started = (0..nodes).map(|number| Node::start(number, disk(number)?, first_tip(), verifier));

@@ -4,7 +4,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use bitcoin::Amount;
-use quittance_channel::InlineVerifier;
 use quittance_journal::{Key, KeyRange, Space, Step, decode_record};
 use quittance_manager::{Effect, FINISHED_PAYMENT_VERSION};
 use quittance_payments::Payment;
@@ -57,7 +56,7 @@ pub fn start(folder: &Path) -> Outcome<Started> {
     let begun = Moment::now();
     let disk = Disk::open(folder)?;
     let store_opened_after = begun.elapsed();
-    let node = Node::start(0, disk, first_tip(), &InlineVerifier)?;
+    let node = Node::start(0, disk, first_tip(), None)?;
     Ok(Started {
         node,
         cost: Moment::now() - begun,
@@ -70,7 +69,7 @@ pub fn make(folder: &Path, channels: u32, payments: u64) -> Outcome<()> {
     let disks = [Disk::create(folder)?, Disk::Memory(Box::new(MemoryStore::new()))];
     let started = (0..)
         .zip(disks)
-        .map(|(number, disk)| Node::start(number, disk, first_tip(), &InlineVerifier));
+        .map(|(number, disk)| Node::start(number, disk, first_tip(), None));
     let mut town = Town::of(started.collect::<Outcome<_>>()?);
     town.connect(0, 1)?;
     town.open_channels(0, 1, channels, Amount::from_sat(10_000_000))?;

@@ -271,14 +271,20 @@ impl Town {
                 is_busy = true;
                 self.arrive(from, node, &bytes)?;
             }
-            drop(gathering);
+            // While the store's thread writes, this one signs, or goes on with another node. With nothing to do it writes itself.
+            if let Some(gathering) = gathering
+                && !self.nodes[node].has_work()
+                && self.nodes.iter().all(|node| node.inbox.is_empty())
+            {
+                gathering.write_if_quick();
+            }
             self.nodes[node].time += thread_time().saturating_sub(begun);
         }
         Ok(is_busy)
     }
 
     fn release(&mut self, node: usize) -> Outcome<bool> {
-        self.nodes[node].sign_ahead();
+        self.nodes[node].work_ahead();
         let durable = self.nodes[node].disk.durable()?;
         let mut is_busy = false;
         while let Some(effect) = self.nodes[node].gate.release(durable).next() {
@@ -300,12 +306,21 @@ impl Town {
         } else {
             Signing::WithTheNext
         };
+        let signed = match &message {
+            Message::CommitmentSigned(signed) => Some(signed.channel_id),
+            _ => None,
+        };
         let message = Input::PeerMessage {
             peer,
             message: Box::new(message),
             attached,
         };
-        node.handle(message, signing)
+        node.handle(message, signing)?;
+        if let Some(channel) = signed.and_then(|id| node.manager.channel(&id)) {
+            let next = channel.next_commitment();
+            node.prepare(next);
+        }
+        Ok(())
     }
 
     fn carry_out(&mut self, node: usize, effect: Effect) -> Outcome<()> {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bitcoin::constants::ChainHash;
 use bitcoin::{Amount, Script};
 use quittance_channel::opening::{Forgotten, OpeningPolicy};
-use quittance_channel::{Channel, ChannelLimits, InlineVerifier};
+use quittance_channel::{Channel, ChannelLimits, Verifier};
 use quittance_journal::{EventNumber, Gate, Generation, Key, Lsn, Store, UpdateId};
 use quittance_manager::{
     ChannelManager, Context, Effect, Face, ForwardConfig, Input, ManagerConfig, NumberedEvent, OpeningEnd, Outgoing,
@@ -195,7 +195,7 @@ impl Node {
         }
         let coins = self.wallet.coins();
         let context = context(
-            &self.limits,
+            (&self.limits, self.signer.verifier()),
             (self.fees, &self.wallet.destination, &coins),
             now_ms,
             entropy,
@@ -219,6 +219,7 @@ impl Node {
     /// Ends the process; the disk keeps of what was not synced what `keep` says, and the manager's rows as `rows` says.
     pub fn crash(&mut self, keep: Keep, rows: RowsAfterCrash) {
         self.process = None;
+        self.signer.crash();
         self.last_shown = None;
         self.crashes += 1;
         let store = std::mem::take(&mut self.store).crash(keep);
@@ -246,11 +247,18 @@ impl Node {
         let process = self.process.as_mut().expect("only a process that runs gets inputs");
         let coins = self.wallet.coins();
         let context = context(
-            &self.limits,
+            (&self.limits, self.signer.verifier()),
             (self.fees, &self.wallet.destination, &coins),
             now_ms,
             entropy,
         );
+        let signed = match &input {
+            Input::PeerMessage { message, .. } => match &**message {
+                Message::CommitmentSigned(signed) => Some(signed.channel_id),
+                _ => None,
+            },
+            _ => None,
+        };
         let step = process.manager.handle_one(input, signing, &context);
         let ahead: Vec<_> = step.ahead().collect();
         let Ok(lsn) = process.gate.append(step, &mut self.store) else {
@@ -259,6 +267,9 @@ impl Node {
         if self.signs_late_every.is_none_or(|every| !lsn.0.is_multiple_of(every)) {
             for (_, work) in ahead {
                 self.signer.sign_ahead(work, &mut process.ahead);
+            }
+            if let Some(channel) = signed.and_then(|id| process.manager.channel(&id)) {
+                self.signer.prepare(channel.next_commitment());
             }
         }
         true
@@ -349,7 +360,7 @@ fn disk() -> MemoryStore {
 }
 
 fn context<'a>(
-    limits: &'a ChannelLimits,
+    (limits, verifier): (&'a ChannelLimits, &'a dyn Verifier),
     (fees, sweep_to, coins): (FeeEstimates, &'a Script, &'a [Amount]),
     now_ms: u64,
     entropy: [u8; 32],
@@ -361,7 +372,7 @@ fn context<'a>(
         now_ms,
         entropy,
         limits,
-        verifier: &InlineVerifier,
+        verifier,
         router: &DirectRouter,
     }
 }

@@ -2,7 +2,7 @@
 
 use bitcoin::Transaction;
 use quittance_channel::opening::NewChannelKeys;
-use quittance_channel::{Attached, Need, SigningAhead};
+use quittance_channel::{Attached, Need, NextCommitment, SigningAhead, Verifier};
 use quittance_manager::{Enforcement, Outgoing};
 use quittance_monitor::FeeRequest;
 use quittance_primitives::NodeId;
@@ -13,6 +13,7 @@ use quittance_wire::Message;
 /// A node's secrets.
 #[derive(Clone, Debug)]
 pub struct Signer {
+    number: u8,
     local: LocalSigner,
     opened: u64,
 }
@@ -21,9 +22,25 @@ impl Signer {
     /// The secrets of node `number`.
     pub fn new(number: u8) -> Self {
         Self {
+            number,
             local: LocalSigner::new([number + 1; 32]),
             opened: 0,
         }
+    }
+
+    /// Its process has ended: what was derived ahead is gone.
+    pub fn crash(&mut self) {
+        self.local = LocalSigner::new([self.number + 1; 32]);
+    }
+
+    /// Derives what the peer's next signature will need.
+    pub fn prepare(&self, next: NextCommitment) {
+        self.local.prepare(next);
+    }
+
+    /// Who checks what peers send.
+    pub fn verifier(&self) -> &dyn Verifier {
+        self.local.verifier()
     }
 
     /// The node's id.

@@ -2,7 +2,8 @@
 //! revoked commitments.
 //!
 //! Everything follows from one seed of 32 bytes: the node's key, its invoice key, and for each channel, by the id that stands in its log,
-//! the channel's keys and the seed of its per-commitment secrets. So a signer has no state, and a node that has lost all but its seed
+//! the channel's keys and the seed of its per-commitment secrets. So a signer has no state but what it has derived ahead
+//! ([`LocalSigner::prepare`]), and a node that has lost all but its seed
 //! and its channels' logs can sign again.
 //!
 //! ```
@@ -16,11 +17,15 @@
 
 mod ahead;
 mod enforce;
+mod keys_ahead;
 mod node_key;
 mod spoken;
 
 pub use ahead::SignedAhead;
+pub use keys_ahead::KeysAhead;
 pub use spoken::who_signed;
+
+use std::sync::Arc;
 
 use bitcoin::hashes::{Hash, HashEngine, Hmac, HmacEngine, sha256};
 use quittance_channel::opening::NewChannelKeys;
@@ -39,6 +44,7 @@ pub struct LocalSigner {
     seed: [u8; 32],
     node: SecretKey,
     node_id: NodeId,
+    keys_ahead: Arc<KeysAhead>,
 }
 
 /// The secrets of one channel.
@@ -58,6 +64,7 @@ impl LocalSigner {
             seed,
             node,
             node_id: NodeId::from(node.public_key(SECP256K1)),
+            keys_ahead: Arc::default(),
         }
     }
 
@@ -109,12 +116,12 @@ impl LocalSigner {
     /// # Panics
     /// When the engine asks for what the message does not have: a fault of ours.
     pub fn attach(&self, need: Need, keys_id: Option<[u8; 32]>, fresh_id: [u8; 32], message: &Message) -> Attached {
-        let seed = || self.commitment_seed(keys_id.expect("a need is that of a channel"));
+        let seed = || self.commitment_seed(keys_id.expect(OF_A_CHANNEL));
         match (need, message) {
             (Need::Nothing, _) => Attached::Nothing,
             (Need::NewChannel, _) => Attached::NewChannel(Box::new(self.new_channel_keys(fresh_id))),
             (Need::Onion, Message::UpdateAddHtlc(add)) => Attached::Onion(self.peel(add)),
-            (Need::Point(number), _) => Attached::Point(seed().point(number)),
+            (Need::Point(number), _) => Attached::Point(self.point(keys_id.expect(OF_A_CHANNEL), number)),
             (Need::SecretCheck(number), Message::ChannelReestablish(message)) => {
                 let ours = seed().secret(number).0 == message.your_last_per_commitment_secret;
                 Attached::Secret(if ours { SecretCheck::Ours } else { SecretCheck::NotOurs })
@@ -193,6 +200,8 @@ impl std::fmt::Debug for LocalSigner {
         write!(f, "LocalSigner({})", self.node_id())
     }
 }
+
+const OF_A_CHANNEL: &str = "a need is that of a channel";
 
 fn derive(seed: &[u8; 32], path: &[&[u8]]) -> [u8; 32] {
     let mut engine = HmacEngine::<sha256::Hash>::new(seed);

@@ -2,11 +2,13 @@
 //!
 //! [`EmbeddedStore::append`] queues; a writer thread takes whatever waits and makes it durable in one transaction with one sync
 //! (group commit). A second thread moves SQLite's own log to its file, so that commits do not wait for that. Whoever waits for
-//! durability takes a [`Watch`] or gives a callback.
+//! durability takes a [`Watch`] or gives a callback. Where commits are quick the owner may write what it has appended itself
+//! ([`Gathering::write_if_quick`]), and saves the waking of a thread and the waiting for it.
 //!
 //! Invariants: one process by lock; nothing is called durable before its sync has returned; after one failure nothing is written
 //! again in this process, and the next one trusts only what it reads back. Why SQLite, and what it costs: `docs/adr/`.
 
+use std::io::Read;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -38,6 +40,8 @@ pub struct EmbeddedStore {
     shared: Arc<Shared>,
     path: PathBuf,
     reader: Mutex<Database>,
+    /// The connection that writes. Whoever has it takes what waits, and writes it before he lets it go.
+    database: Arc<Mutex<Database>>,
     writer: Option<JoinHandle<()>>,
     // Released last: until then no other process may come.
     _lock: Lock,
@@ -69,6 +73,20 @@ pub struct Copier {
 #[must_use = "the writer waits as long as this lives"]
 pub struct Gathering {
     shared: Arc<Shared>,
+    database: Arc<Mutex<Database>>,
+}
+
+impl Gathering {
+    /// Ends it, and writes what waits here and now if commits have been quick of late ([`Limits::quick`]); otherwise the writer does. Returns
+    /// whether all that was appended before is durable now, or has failed.
+    pub fn write_if_quick(self) -> bool {
+        if !self.shared.may_write_here() {
+            return false;
+        }
+        let _guard = FailOnPanic(&self.shared);
+        write_waiting(&self.shared, &self.database);
+        true
+    }
 }
 
 impl Drop for Gathering {
@@ -110,18 +128,20 @@ impl EmbeddedStore {
         let place = Place::on_system(path);
         let database = Database::open(&place)?;
         let shared = Arc::new(Shared::new(database.journal()?, options.limits, options.on_durable));
+        let database = Arc::new(Mutex::new(database));
         let reader = Mutex::new(Database::open_again(&place)?);
         let keeper = Database::open_again(&place)?;
         let started = {
-            let shared = Arc::clone(&shared);
+            let (shared, database) = (Arc::clone(&shared), Arc::clone(&database));
             let thread = std::thread::Builder::new().name("store-writer".to_owned());
-            thread.spawn(move || run_writer(&shared, database, keeper))
+            thread.spawn(move || run_writer(&shared, &database, keeper))
         };
         let writer = Some(started.map_err(|error| io_error(&place.path, &error))?);
         Ok(Self {
             shared,
             path: place.path,
             reader,
+            database,
             writer,
             _lock: lock,
         })
@@ -149,6 +169,7 @@ impl EmbeddedStore {
         self.shared.hold();
         Gathering {
             shared: Arc::clone(&self.shared),
+            database: Arc::clone(&self.database),
         }
     }
 
@@ -266,8 +287,16 @@ impl Place {
             syncs: Syncs::EveryCommit,
             settle,
             read: |path| std::fs::read(path),
+            reserve,
         }
     }
+}
+
+fn reserve(path: &Path, bytes: u64) -> std::io::Result<()> {
+    let mut file = std::fs::File::options().append(true).create(true).open(path)?;
+    let missing = bytes.saturating_sub(file.metadata()?.len());
+    std::io::copy(&mut std::io::repeat(0).take(missing), &mut file)?;
+    file.sync_all()
 }
 
 fn settle(path: &Path) -> std::io::Result<()> {
@@ -322,26 +351,42 @@ fn visit_parts(
     }
 }
 
-fn run_writer(shared: &Arc<Shared>, mut database: Database, keeper: Database) {
+fn run_writer(shared: &Arc<Shared>, database: &Mutex<Database>, keeper: Database) {
     let _guard = FailOnPanic(shared);
     let (wake, woken) = sync_channel(1);
     std::thread::scope(|threads| {
         threads.spawn(move || run_keeper(shared, &keeper, woken));
-        write_groups(shared, &mut database, wake);
+        write_groups(shared, database, wake);
     });
 }
 
-fn write_groups(shared: &Shared, database: &mut Database, wake_keeper: SyncSender<()>) {
-    while let Some(group) = shared.next_group() {
-        match shared.write_group(database, &group) {
-            Ok(Written::GroupOnly) => {}
-            Ok(Written::WithMove) => match wake_keeper.try_send(()) {
+fn write_groups(shared: &Shared, database: &Mutex<Database>, wake_keeper: SyncSender<()>) {
+    while shared.wait_for_work() {
+        match write_waiting(shared, database) {
+            Some(Written::GroupOnly) => {}
+            Some(Written::WithMove) => match wake_keeper.try_send(()) {
                 // A full channel means that the keeper is about to look anyway.
                 Ok(()) | Err(TrySendError::Full(())) => {}
                 Err(TrySendError::Disconnected(())) => return,
             },
-            Err(_) => return,
+            None => return,
         }
+    }
+}
+
+// What is taken is written before anybody else takes anything, so that nothing is durable before what was appended earlier. Nothing when
+// the store fails, or has failed.
+fn write_waiting(shared: &Shared, database: &Mutex<Database>) -> Option<Written> {
+    let Ok(mut database) = database.lock() else {
+        shared.fail(StoreFailed::Io(PANICKED.to_owned()));
+        return None;
+    };
+    if shared.failure().is_some() {
+        return None;
+    }
+    match shared.waiting_group() {
+        group if group.is_empty() => Some(Written::GroupOnly),
+        group => shared.write_group(&mut database, &group).ok(),
     }
 }
 
@@ -381,11 +426,12 @@ struct FailOnPanic<'a>(&'a Shared);
 impl Drop for FailOnPanic<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.0
-                .fail(StoreFailed::Io("the store's writer has panicked".to_owned()));
+            self.0.fail(StoreFailed::Io(PANICKED.to_owned()));
         }
     }
 }
+
+const PANICKED: &str = "the store's writer has panicked";
 
 const FILE_NAME: &str = "journal.sqlite";
 

@@ -1,5 +1,6 @@
 //! The one task that owns engine, gate and store. Inputs are handled one at a time, in the order in which they come; what they change is
-//! appended at once and made durable by the store's own thread, however many steps wait; what follows from them is done when it may.
+//! appended at once and made durable together, here where the disk is quick and by the store's own thread where it is not; what follows from
+//! them is done when it may.
 //!
 //! Invariants: nothing leaves but through the gate, and no caller is told anything, answers to questions included, before all that it
 //! rests on is durable. An input is taken only while the store has room. When the store fails everything ends (G10). Signatures are
@@ -19,7 +20,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use quittance_chain::{Feerates, Tip};
-use quittance_channel::{ChannelLimits, InlineVerifier};
+use quittance_channel::ChannelLimits;
 use quittance_journal::{EventNumber, Gate, Generation, Lsn, Step, Store, StoreFailed};
 use quittance_manager::{ChannelManager, Command, Context, Effect, Input, NewChannel, RequestId, Response, Signing};
 use quittance_monitor::FeeEstimates;
@@ -48,6 +49,14 @@ pub(crate) type Look = Box<dyn FnOnce(&View<'_>) -> Box<dyn FnOnce() + Send> + S
 
 /// Told the channel that came of an opening, or why none did.
 pub(crate) type Opened = oneshot::Sender<Result<ChannelId, NodeError>>;
+
+/// What the driver is to handle next.
+enum Came {
+    Order(Order),
+    Chain(ChainNews),
+    Peer(FromPeer),
+    Tick,
+}
 
 /// What callers want of the driver.
 pub(crate) enum Order {
@@ -100,6 +109,13 @@ pub(crate) struct Inlets {
     pub(crate) peers: mpsc::Receiver<FromPeer>,
     pub(crate) chain: mpsc::Receiver<ChainNews>,
     pub(crate) durable: watch::Receiver<()>,
+}
+
+impl Inlets {
+    /// Whether nothing waits to be handled.
+    fn are_empty(&self) -> bool {
+        self.orders.is_empty() && self.peers.is_empty() && self.chain.is_empty()
+    }
 }
 
 /// Engine, gate and store, and what connects them to the world.
@@ -197,28 +213,34 @@ impl Driver {
         loop {
             self.release()?;
             let takes_inputs = self.store.has_room() && self.gate.held() < HELD_MAX;
-            tokio::select! {
-                _ = inlets.durable.changed() => {}
-                Some(order) = inlets.orders.recv(), if takes_inputs => {
-                    if let Order::Stop = order {
-                        return self.end(&mut inlets.durable).await;
-                    }
-                    self.order(order)?;
+            let came = tokio::select! {
+                _ = inlets.durable.changed() => continue,
+                Some(order) = inlets.orders.recv(), if takes_inputs => Came::Order(order),
+                Some(news) = inlets.chain.recv(), if takes_inputs => Came::Chain(news),
+                Some(first) = inlets.peers.recv(), if takes_inputs => Came::Peer(first),
+                _ = clock.tick() => Came::Tick,
+            };
+            let gathering = self.store.gather();
+            match came {
+                Came::Order(Order::Stop) => {
+                    drop(gathering);
+                    return self.end(&mut inlets.durable).await;
                 }
-                Some(news) = inlets.chain.recv(), if takes_inputs => self.chain_news(news)?,
-                Some(first) = inlets.peers.recv(), if takes_inputs => {
-                    self.hear_together(first, &mut inlets.peers)?;
-                }
-                _ = clock.tick() => {
-                    self.handle(Input::Tick)?;
-                }
+                Came::Order(order) => self.order(order)?,
+                Came::Chain(news) => self.chain_news(news)?,
+                Came::Peer(first) => self.hear_together(first, &mut inlets.peers)?,
+                Came::Tick => self.handle(Input::Tick)?,
+            }
+            if inlets.are_empty() {
+                // With a quick disk this thread writes: to wake another one and be woken by it would take as long. Signatures are made
+                // elsewhere meanwhile.
+                gathering.write_if_quick();
             }
         }
     }
 
     /// Handles what came together: what follows from it is one commit, and is signed for once.
     fn hear_together(&mut self, first: FromPeer, others: &mut mpsc::Receiver<FromPeer>) -> Result<(), StopReason> {
-        let _gathering = self.store.gather();
         let (mut next, mut heard) = (Some(first), 0);
         while let Some(this) = next.take() {
             heard += 1;
@@ -266,7 +288,7 @@ impl Driver {
             now_ms: now_ms(),
             entropy,
             limits: &self.limits,
-            verifier: &InlineVerifier,
+            verifier: self.signer.verifier(),
             router: &DirectRouter,
             fees: self.fee_estimates(),
             sweep_to: &self.sweep_to,

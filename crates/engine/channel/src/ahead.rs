@@ -3,13 +3,18 @@
 //! What is handed out ahead is a commitment to sign, and what comes back is sealed: it opens only with the very effect that asked for it,
 //! which the gate lets out once its batch is durable. So the signatures of a batch that is lost are lost with it, and none is taken for
 //! another commitment. Secrets have no such way: [`RevocationDue`](crate::RevocationDue) comes out of the gate or not at all.
+//!
+//! What is public may be derived at any time: [`NextCommitment`] says what the peer's next signature will be checked with.
 
 use std::sync::Arc;
 
-use quittance_transactions::CommitmentSignatures;
+use quittance_primitives::CommitmentNumber;
+use quittance_transactions::{ChannelTerms, CommitmentSignatures, HtlcOutputs, Role};
 use quittance_wire::Message;
+use secp256k1::PublicKey;
 
-use crate::CommitmentToSign;
+use crate::commitments::View;
+use crate::{Channel, CommitmentToSign, Side};
 
 /// A commitment that may be signed before its signatures may leave.
 #[derive(Clone, Debug)]
@@ -20,6 +25,42 @@ pub struct SigningAhead(Arc<CommitmentToSign>);
 pub struct SealedSignatures {
     effect: Arc<CommitmentToSign>,
     signatures: CommitmentSignatures,
+}
+
+/// Our commitment that the peer signs next, as far as it is known before: from this its keys follow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NextCommitment {
+    /// By which the signer knows the channel's secrets.
+    pub signer_keys_id: [u8; 32],
+    /// The channel's terms.
+    pub terms: ChannelTerms,
+    /// Our role, as its broadcaster.
+    pub broadcaster: Role,
+    /// Its point.
+    pub point: PublicKey,
+    /// Whether it is likely to have outputs for HTLCs. One that is alone will be gone by then, and where there is none one will have come.
+    pub htlc_outputs: HtlcOutputs,
+    /// The commitment after it, whose point is asked for along with its signature ([`Need::Point`](crate::Need::Point)).
+    pub point_after: CommitmentNumber,
+}
+
+impl Channel {
+    /// What is known of our next commitment.
+    pub fn next_commitment(&self) -> NextCommitment {
+        let state = self.state();
+        let local = &state.commitments.local;
+        NextCommitment {
+            signer_keys_id: state.facts.signer_keys_id,
+            terms: state.facts.terms(),
+            broadcaster: state.facts.role(Side::Local),
+            point: local.next_point,
+            htlc_outputs: match state.commitments.htlcs(View::LocalNext).take(2).count() {
+                1 => HtlcOutputs::None,
+                _ => HtlcOutputs::Some,
+            },
+            point_after: local.number.next().next(),
+        }
+    }
 }
 
 impl SigningAhead {

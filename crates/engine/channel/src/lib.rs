@@ -34,7 +34,7 @@ mod state;
 mod states;
 mod violation;
 
-pub use ahead::{SealedSignatures, SigningAhead};
+pub use ahead::{NextCommitment, SealedSignatures, SigningAhead};
 pub use channel::{Channel, Decision, Link, Reaction, Session};
 pub use closing::{
     AgreedClosing, CLOSINGS_MAX, CloseRequest, Closing, ClosingForm, ClosingToBroadcast, ClosingToSign, Negotiation,

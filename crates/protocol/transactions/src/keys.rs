@@ -77,6 +77,18 @@ impl CommitmentKeys {
         Self::with_revocation(terms, broadcaster, per_commitment_point, htlc_outputs, revocation)
     }
 
+    /// The same keys for these outputs: those of HTLCs are derived where they are missing, and left out where there are none.
+    #[must_use]
+    pub fn for_outputs(self, terms: &ChannelTerms, broadcaster: Role, htlc_outputs: HtlcOutputs) -> Self {
+        let (own, other) = (&terms.side(broadcaster).keys, &terms.side(broadcaster.other()).keys);
+        let derive = || HtlcKeys::derive(own, other, &self.per_commitment_point);
+        let htlc = match htlc_outputs {
+            HtlcOutputs::None => None,
+            HtlcOutputs::Some => Some(self.htlc.unwrap_or_else(derive)),
+        };
+        Self { htlc, ..self }
+    }
+
     /// The same, from a `revocationpubkey` that is known.
     pub(crate) fn with_revocation(
         terms: &ChannelTerms,
@@ -85,18 +97,14 @@ impl CommitmentKeys {
         htlc_outputs: HtlcOutputs,
         revocation: PublicKey,
     ) -> Self {
-        let point = &per_commitment_point;
-        let own = &terms.side(broadcaster).keys;
-        let other = &terms.side(broadcaster.other()).keys;
-        Self {
+        let delayed_basepoint = &terms.side(broadcaster).keys.delayed_payment_basepoint;
+        let keys = Self {
             per_commitment_point,
             revocation,
-            broadcaster_delayed: derive_public_key(&own.delayed_payment_basepoint, point),
-            htlc: match htlc_outputs {
-                HtlcOutputs::None => None,
-                HtlcOutputs::Some => Some(HtlcKeys::derive(own, other, point)),
-            },
-        }
+            broadcaster_delayed: derive_public_key(delayed_basepoint, &per_commitment_point),
+            htlc: None,
+        };
+        keys.for_outputs(terms, broadcaster, htlc_outputs)
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use bitcoin::Amount;
-use quittance_channel::InlineVerifier;
+use quittance_channel::{InlineVerifier, Verifier};
 use quittance_payments_bench::node::{Disk, Outcome};
 use quittance_payments_bench::payments::town_of;
 use quittance_payments_bench::town::Town;
@@ -28,6 +28,11 @@ pub(crate) struct Nodes {
 
 impl Nodes {
     pub(crate) fn new(accounts: &[Account], capacity: Amount, durability: Durability) -> Outcome<Self> {
+        // Where nothing is written there is no time in which keys could be derived ahead.
+        let verifier: Option<&'static dyn Verifier> = match durability {
+            Durability::Memory => Some(&InlineVerifier),
+            Durability::Disk(_) => None,
+        };
         let disk = |number: u8| match durability {
             Durability::Memory => Ok(Disk::Memory(Box::new(MemoryStore::new()))),
             Durability::Disk(folder) => charge_new_threads(accounts[usize::from(number)], || {
@@ -37,7 +42,7 @@ impl Nodes {
                 disk
             }),
         };
-        let town = town_of(u8::try_from(accounts.len())?, disk, &InlineVerifier, capacity)?;
+        let town = town_of(u8::try_from(accounts.len())?, disk, verifier, capacity)?;
         Ok(Self {
             town,
             accounts: accounts.to_vec(),

@@ -12,7 +12,7 @@ use super::error::OpenError;
 use super::shared::{Limits, Shared};
 use crate::contract::history_batch;
 use disk::{Dice, Disk, Faults, Ignored};
-use layer::{LAYER, Machine, read, settle};
+use layer::{LAYER, Machine, read, reserve, settle};
 
 mod disk;
 mod layer;
@@ -23,6 +23,7 @@ const LIMITS: Limits = Limits {
     kept: 12,
     moved_at_once: 5,
     kept_bytes: 60_000,
+    quick: std::time::Duration::ZERO,
 };
 
 /// A store without its threads.
@@ -69,6 +70,7 @@ fn place(machine: &Machine, syncs: Syncs) -> Place {
         syncs,
         settle: if syncs == Syncs::NotAtStart { |_| Ok(()) } else { settle },
         read,
+        reserve,
     }
 }
 
@@ -292,8 +294,8 @@ fn a_failed_sync_is_not_retried_into_success() {
     machine.disk(|disk| disk.faults = Faults::default());
     assert_eq!(process.shared.append(history_batch(5)), Err(failure.clone()));
     assert_eq!(
-        (process.shared.next_group(), process.shared.failure()),
-        (None, Some(failure))
+        (process.shared.wait_for_work(), process.shared.failure()),
+        (false, Some(failure))
     );
     assert_eq!(process.shared.durable(), Lsn(3));
     drop(process);
@@ -319,16 +321,23 @@ fn a_failed_sync_is_not_retried_into_success() {
 fn a_full_disk_fails_the_store_and_is_named() {
     let (machine, mut process) = three_durable();
     machine.disk(|disk| disk.faults.bytes_max = Some(0));
-    process.shared.append(history_batch(4)).unwrap();
-    let failure = process.write().unwrap_err();
+    // The log has room left that was made at the start.
+    let mut written = (4..100).map(|number| {
+        process.shared.append(history_batch(number)).unwrap();
+        process.write()
+    });
+    let failure = written.find_map(Result::err).unwrap();
     assert_eq!(failure, StoreFailed::Full("database or disk is full".to_owned()));
-    assert_eq!(process.shared.append(history_batch(5)), Err(failure));
+    let last = process.shared.durable();
+    assert!((Lsn(4)..Lsn(50)).contains(&last), "{last}");
+    assert_eq!(process.shared.append(history_batch(last.0 + 1)), Err(failure));
     drop(process);
     let next = Machine::with(machine.disk(|disk| disk.after_kill()));
     let mut process = Process::start(&next, Syncs::EveryCommit).unwrap();
-    assert_eq!(process.shared.append(history_batch(4)), Ok(Lsn(4)));
+    assert_eq!(process.shared.durable(), last);
+    assert_eq!(process.shared.append(history_batch(last.0 + 1)), Ok(last.next()));
     process.write().unwrap();
-    assert_eq!(process.shared.durable(), Lsn(4));
+    assert_eq!(process.shared.durable(), last.next());
 }
 
 #[test]

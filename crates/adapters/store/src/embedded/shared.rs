@@ -28,6 +28,8 @@ pub(super) struct Shared {
     on_durable: Option<OnDurable>,
     /// How many copies are being made. Held while SQLite's log is made to begin anew.
     copies: Mutex<usize>,
+    /// How long a commit has taken of late, in nanoseconds: a mean in which the last one counts for an eighth.
+    commit_ns: AtomicU64,
 }
 
 /// While it lives SQLite's log is not made to begin anew.
@@ -52,6 +54,8 @@ pub struct Limits {
     pub moved_at_once: usize,
     /// Bytes of batches in the journal above which they are moved however few they are.
     pub kept_bytes: usize,
+    /// What a commit may take of late for [`Gathering::write_if_quick`](super::Gathering::write_if_quick) to write.
+    pub quick: Duration,
 }
 
 /// Batches on their way to the writer. They move on to the overlay when the writer takes them, and from there to the table: a
@@ -92,6 +96,8 @@ impl Default for Limits {
             kept: 1_024,
             moved_at_once: 1_024,
             kept_bytes: 32 * 1024 * 1024,
+            // Waking a thread and being woken by it takes a tenth of it; a disk that takes longer leaves time to go on meanwhile.
+            quick: Duration::from_millis(1),
         }
     }
 }
@@ -116,6 +122,7 @@ impl Shared {
             limits,
             on_durable,
             copies: Mutex::new(0),
+            commit_ns: AtomicU64::new(u64::MAX),
         }
     }
 
@@ -152,8 +159,11 @@ impl Shared {
         let sealed = seal(lsn, &batch);
         queue.bytes += sealed.len();
         queue.batches.push(Queued { lsn, sealed, batch });
+        let is_held = queue.held_by > 0;
         drop(queue);
-        self.work.notify_one();
+        if !is_held {
+            self.work.notify_one();
+        }
         Ok(lsn)
     }
 
@@ -193,27 +203,33 @@ impl Shared {
         }
     }
 
-    /// Waits for batches and takes them all; `None` once the store is to stop and nothing is left, or it has failed.
-    pub(super) fn next_group(&self) -> Option<Group> {
+    /// Waits until there are batches for the writer; false once the store is to stop and nothing is left, or it has failed.
+    pub(super) fn wait_for_work(&self) -> bool {
         let mut queue = self.lock_queue();
         loop {
             if queue.failure.is_some() {
-                return None;
+                return false;
             }
             if !queue.batches.is_empty() && (queue.held_by == 0 || queue.stopping) {
-                return Some(self.take_group(&mut queue));
+                return true;
             }
             if queue.stopping {
-                return None;
+                return false;
             }
             queue = self.work.wait(queue).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
-    /// Takes all batches that wait; perhaps none.
-    #[cfg(test)]
+    /// Takes all batches that wait; perhaps none. Only for whoever has the connection that writes: groups are written as they are taken.
     pub(super) fn waiting_group(&self) -> Group {
         self.take_group(&mut self.lock_queue())
+    }
+
+    /// Whether what waits may be written by whoever appended it: commits are quick, nothing is to be moved along, and nobody else has the
+    /// writer wait.
+    pub(super) fn may_write_here(&self) -> bool {
+        let mean = Duration::from_nanos(self.commit_ns.load(Ordering::Relaxed));
+        mean <= self.limits.quick && self.lock_queue().held_by == 1 && self.due_move(0).is_none()
     }
 
     /// Makes a group durable, and with it moves batches that have been in the journal for long enough.
@@ -221,11 +237,13 @@ impl Shared {
     /// On failure the store has failed, and the database must not be written to again.
     pub(super) fn write_group(&self, database: &mut Database, group: &Group) -> Result<Written, StoreFailed> {
         let moved = self.due_move(group.len());
+        let began = Instant::now();
         if let Err(error) = database.commit(group, moved.as_ref()) {
             let failure = store_failed(&error);
             self.fail(failure.clone());
             return Err(failure);
         }
+        self.note_commit(began.elapsed());
         if let Some(moved) = &moved {
             self.lock_overlay().moved(moved);
         }
@@ -261,8 +279,13 @@ impl Shared {
     }
 
     pub(super) fn let_go(&self) {
-        self.lock_queue().held_by -= 1;
-        self.work.notify_one();
+        let mut queue = self.lock_queue();
+        queue.held_by -= 1;
+        let is_wanted = queue.held_by == 0 && !queue.batches.is_empty();
+        drop(queue);
+        if is_wanted {
+            self.work.notify_one();
+        }
     }
 
     /// Has the writer stop once everything appended is durable.
@@ -333,6 +356,15 @@ impl Shared {
         } else {
             None
         }
+    }
+
+    fn note_commit(&self, took: Duration) {
+        let took = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        let mean = match self.commit_ns.load(Ordering::Relaxed) {
+            u64::MAX => took,
+            before => before - before / 8 + took / 8,
+        };
+        self.commit_ns.store(mean, Ordering::Relaxed);
     }
 
     fn advance(&self, durable: Lsn) {

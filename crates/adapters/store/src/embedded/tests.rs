@@ -73,6 +73,7 @@ const LIMITS: Limits = Limits {
     kept: 20,
     moved_at_once: 7,
     kept_bytes: 100_000,
+    quick: Duration::from_millis(1),
 };
 
 fn event(number: u64) -> Batch {
@@ -139,6 +140,90 @@ fn what_is_gathered_waits_and_goes_together() {
         2,
         "three batches in one commit, and the last one"
     );
+}
+
+/// Where commits are quick their owner makes them himself, in turn with the writer: what was appended first is durable first.
+#[test]
+fn the_owner_writes_what_it_has_appended_where_that_is_quick() {
+    let folder = TempDir::new().unwrap();
+    let writers = Arc::new(Mutex::new(Vec::new()));
+    let told = Arc::clone(&writers);
+    let limits = Limits {
+        kept: 100,
+        moved_at_once: 50,
+        quick: Duration::MAX,
+        ..Limits::default()
+    };
+    let on_durable: OnDurable = Box::new(move |durable| {
+        let here = std::thread::current();
+        told.lock()
+            .unwrap()
+            .push((durable.unwrap(), here.name().map(str::to_owned)));
+    });
+    let options = Options {
+        limits,
+        on_durable: Some(on_durable),
+    };
+    let mut store = EmbeddedStore::create(folder.path(), options).unwrap();
+    for number in 1..=400 {
+        if number % 7 == 0 {
+            // The writer is on it while the owner goes on.
+            store.append(history_batch(number)).unwrap();
+            continue;
+        }
+        let gathering = store.gather();
+        store.append(history_batch(number)).unwrap();
+        if gathering.write_if_quick() {
+            assert_eq!(store.durable(), Lsn(number));
+        }
+    }
+    assert_eq!(store.close(), Ok(Lsn(400)));
+    let writers = writers.lock().unwrap();
+    assert!(writers.is_sorted(), "what is durable never goes back");
+    let by_owner = writers
+        .iter()
+        .filter(|(_, name)| name.as_deref() != Some("store-writer"));
+    let by_owner = by_owner.count();
+    assert!(
+        by_owner > 200 && by_owner < writers.len(),
+        "{by_owner} of {}",
+        writers.len()
+    );
+    let store = EmbeddedStore::open(folder.path(), Options::default()).unwrap();
+    let mut expected = Rows::new();
+    (1..=400).for_each(|number| expected.apply(history_batch(number)));
+    let rows: Rows = store.read(&KeyRange::all()).unwrap().into_iter().collect();
+    assert!(rows == expected);
+}
+
+#[test]
+fn the_owner_does_not_wait_for_a_slow_disk_nor_writes_past_who_gathers() {
+    let folder = TempDir::new().unwrap();
+    let options = |quick| Options {
+        limits: Limits {
+            quick,
+            ..Limits::default()
+        },
+        on_durable: None,
+    };
+    let mut store = EmbeddedStore::create(folder.path(), options(Duration::ZERO)).unwrap();
+    let patience = Duration::from_secs(30);
+    for number in 1..=3 {
+        let gathering = store.gather();
+        store.append(history_batch(number)).unwrap();
+        assert!(!gathering.write_if_quick());
+        assert_eq!(store.watch().wait_for(Lsn(number), patience), Ok(Lsn(number)));
+    }
+    store.close().unwrap();
+    let mut store = EmbeddedStore::open(folder.path(), options(Duration::MAX)).unwrap();
+    store.append(history_batch(4)).unwrap();
+    assert_eq!(store.watch().wait_for(Lsn(4), patience), Ok(Lsn(4)));
+    let (outer, inner) = (store.gather(), store.gather());
+    store.append(history_batch(5)).unwrap();
+    assert!(!inner.write_if_quick(), "another one gathers");
+    assert_eq!(store.durable(), Lsn(4));
+    assert!(outer.write_if_quick());
+    assert_eq!(store.durable(), Lsn(5));
 }
 
 #[test]
@@ -342,7 +427,7 @@ fn a_driver_that_ignores_that_there_is_no_room_is_stopped() {
     assert_eq!(room, [true, true, false, false]);
     let overrun = StoreFailed::Overrun { waiting: 4 };
     assert_eq!(shared.append(event(5)), Err(overrun.clone()));
-    assert_eq!((shared.failure(), shared.next_group()), (Some(overrun), None));
+    assert_eq!((shared.failure(), shared.wait_for_work()), (Some(overrun), false));
 
     let limits = Limits {
         waiting_bytes_max: 1,
@@ -392,7 +477,11 @@ fn damage_in_the_middle_of_the_log_stops_the_start_and_changes_nothing() {
     let folder = dead_with_a_log(5);
     let path = folder.path().join("journal.sqlite-wal");
     let whole = std::fs::read(&path).unwrap();
-    let frames = (whole.len() - 32) / (24 + 4096);
+    // Behind them are the zeros that were put there at the start.
+    let frames = whole[32..]
+        .chunks_exact(24 + 4096)
+        .take_while(|frame| frame[..24] != [0; 24])
+        .count();
     // A flipped bit of each frame in turn: its page, then its header.
     for (frame, offset) in (0..frames).flat_map(|frame| [(frame, 24 + 2_000), (frame, 17), (frame, 2)]) {
         let mut log = whole.clone();
@@ -420,6 +509,30 @@ fn damage_in_the_middle_of_the_log_stops_the_start_and_changes_nothing() {
             .durable(),
         Lsn(5)
     );
+}
+
+#[test]
+fn a_log_has_its_room_before_the_first_commit() {
+    let folder = TempDir::new().unwrap();
+    let log = || {
+        std::fs::metadata(folder.path().join("journal.sqlite-wal"))
+            .unwrap()
+            .len()
+    };
+    let mut store = EmbeddedStore::create(folder.path(), Options::default()).unwrap();
+    let reserved = log();
+    assert!(reserved >= 4_096 * 4_096);
+    for number in 1..=100 {
+        store.append(history_batch(number)).unwrap();
+        store.watch().wait_for(Lsn(number), Duration::from_secs(30)).unwrap();
+    }
+    assert_eq!(log(), reserved, "commits do not make it longer");
+    let dead = copied(folder.path());
+    let store = EmbeddedStore::open(dead.path(), Options::default()).unwrap();
+    let mut expected = Rows::new();
+    (1..=100).for_each(|number| expected.apply(history_batch(number)));
+    let rows: Rows = store.read(&KeyRange::all()).unwrap().into_iter().collect();
+    assert!(rows == expected);
 }
 
 #[test]

@@ -177,11 +177,19 @@ impl Driver {
                         self.signer.attach(need, keys_id, fresh, &message)
                     }
                 };
+                let signed = match &*message {
+                    Message::CommitmentSigned(signed) => Some(signed.channel_id),
+                    _ => None,
+                };
                 self.handle(Input::PeerMessage {
                     peer,
                     message,
                     attached,
-                })
+                })?;
+                if let Some(channel) = signed.and_then(|id| self.manager.channel(&id)) {
+                    self.prepare(&peer, channel.next_commitment());
+                }
+                Ok(())
             }
         }
     }

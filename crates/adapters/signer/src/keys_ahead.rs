@@ -1,0 +1,209 @@
+//! Keys and points that are derived before they are needed: while a batch is being written, or the peer works. What they are is a function
+//! of their arguments; that they are there already saves the time of deriving them between a message and its answer.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use bitcoin::OutPoint;
+use quittance_channel::{InlineVerifier, NextCommitment, Verifier};
+use quittance_primitives::CommitmentNumber;
+use quittance_transactions::{
+    ChannelTerms, CommitmentContents, CommitmentKeys, HtlcOutputs, PerCommitmentSecret, Role, VerificationJob,
+};
+use secp256k1::PublicKey;
+
+use crate::LocalSigner;
+
+/// What was derived ahead and not used yet: for each channel at most the keys of one commitment of ours, and one point.
+#[derive(Debug, Default)]
+pub struct KeysAhead {
+    prepared: Mutex<Prepared>,
+}
+
+#[derive(Debug, Default)]
+struct Prepared {
+    keys: HashMap<OutPoint, OfOne>,
+    points: HashMap<[u8; 32], (CommitmentNumber, PublicKey)>,
+}
+
+#[derive(Debug)]
+struct OfOne {
+    terms: ChannelTerms,
+    broadcaster: Role,
+    keys: CommitmentKeys,
+}
+
+impl LocalSigner {
+    /// Derives what the peer's next `commitment_signed` will need: the keys to check it with, and the point to answer it with.
+    pub fn prepare(&self, next: NextCommitment) {
+        let NextCommitment {
+            signer_keys_id,
+            terms,
+            broadcaster,
+            point,
+            htlc_outputs,
+            point_after,
+        } = next;
+        let keys = CommitmentKeys::derive(&terms, broadcaster, point, htlc_outputs);
+        let after = self.commitment_seed(signer_keys_id).point(point_after);
+        let mut prepared = self.keys_ahead.lock();
+        prepared.points.insert(signer_keys_id, (point_after, after));
+        let keys = OfOne {
+            terms,
+            broadcaster,
+            keys,
+        };
+        prepared.keys.insert(keys.terms.funding_outpoint, keys);
+    }
+
+    /// Who checks what peers send, with the keys that were derived ahead where there are any.
+    pub fn verifier(&self) -> &KeysAhead {
+        &self.keys_ahead
+    }
+
+    pub(crate) fn point(&self, keys_id: [u8; 32], number: CommitmentNumber) -> PublicKey {
+        let ahead = self.keys_ahead.lock().points.remove(&keys_id);
+        match ahead {
+            Some((ahead, point)) if ahead == number => point,
+            _ => self.commitment_seed(keys_id).point(number),
+        }
+    }
+}
+
+impl KeysAhead {
+    /// For how many channels something is there.
+    pub fn len(&self) -> usize {
+        let prepared = self.lock();
+        prepared.keys.len().max(prepared.points.len())
+    }
+
+    /// Whether there is nothing.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    // A poisoned lock is taken all the same: what is in there is whole, or not there.
+    fn lock(&self) -> MutexGuard<'_, Prepared> {
+        self.prepared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Verifier for KeysAhead {
+    fn first_invalid(&self, jobs: &[VerificationJob]) -> Option<usize> {
+        InlineVerifier.first_invalid(jobs)
+    }
+
+    fn keys_of(
+        &self,
+        terms: &ChannelTerms,
+        contents: &CommitmentContents,
+        htlc_outputs: HtlcOutputs,
+    ) -> CommitmentKeys {
+        let ahead = self.lock().keys.remove(&terms.funding_outpoint);
+        let is_it = |ahead: &OfOne| {
+            ahead.terms == *terms
+                && ahead.broadcaster == contents.broadcaster
+                && ahead.keys.per_commitment_point == contents.per_commitment_point
+        };
+        match ahead.filter(is_it) {
+            Some(OfOne { keys, .. }) => keys.for_outputs(terms, contents.broadcaster, htlc_outputs),
+            None => InlineVerifier.keys_of(terms, contents, htlc_outputs),
+        }
+    }
+
+    fn is_secret_of(&self, secret: &PerCommitmentSecret, point: &PublicKey) -> bool {
+        InlineVerifier.is_secret_of(secret, point)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bitcoin::hashes::Hash;
+    use bitcoin::{Amount, Txid};
+    use quittance_primitives::{FeeratePerKw, MilliSatoshi, ToSelfDelay};
+    use quittance_transactions::{CommitmentFormat, SideTerms};
+
+    use super::*;
+
+    const KEYS_ID: [u8; 32] = [4; 32];
+
+    fn terms(ours: &LocalSigner, theirs: &LocalSigner, number: u8) -> ChannelTerms {
+        let side = |signer: &LocalSigner| SideTerms {
+            keys: signer.channel(KEYS_ID).keys.public_keys(),
+            dust_limit: Amount::from_sat(354),
+            to_self_delay: ToSelfDelay(144),
+        };
+        ChannelTerms {
+            funding_outpoint: OutPoint::new(Txid::from_byte_array([number; 32]), 0),
+            funding_value: Amount::from_sat(100_000),
+            format: CommitmentFormat::Anchors,
+            opener: side(ours),
+            accepter: side(theirs),
+        }
+    }
+
+    fn contents(point: PublicKey, number: CommitmentNumber) -> CommitmentContents {
+        CommitmentContents {
+            broadcaster: Role::Opener,
+            number,
+            per_commitment_point: point,
+            feerate: FeeratePerKw(1_000),
+            to_broadcaster: MilliSatoshi(60_000_000),
+            to_countersignatory: MilliSatoshi(40_000_000),
+            htlcs: Vec::new(),
+        }
+    }
+
+    fn next(signer: &LocalSigner, terms: &ChannelTerms, number: u64, htlc_outputs: HtlcOutputs) -> NextCommitment {
+        NextCommitment {
+            signer_keys_id: KEYS_ID,
+            terms: terms.clone(),
+            broadcaster: Role::Opener,
+            point: signer.channel(KEYS_ID).seed.point(CommitmentNumber(number)),
+            htlc_outputs,
+            point_after: CommitmentNumber(number + 1),
+        }
+    }
+
+    #[test]
+    fn what_was_derived_ahead_is_what_would_have_been_derived() {
+        let (ours, theirs) = (LocalSigner::new([1; 32]), LocalSigner::new([2; 32]));
+        let terms = terms(&ours, &theirs, 1);
+        let outputs = [HtlcOutputs::None, HtlcOutputs::Some];
+        for (number, (guessed, real)) in (1..).zip(outputs.iter().flat_map(|one| outputs.map(|other| (*one, other)))) {
+            let next = next(&ours, &terms, number, guessed);
+            let contents = contents(next.point, CommitmentNumber(number));
+            ours.prepare(next);
+            assert_eq!(ours.verifier().len(), 1);
+            let derived = InlineVerifier.keys_of(&terms, &contents, real);
+            assert_eq!(ours.verifier().keys_of(&terms, &contents, real), derived);
+            let point = ours.channel(KEYS_ID).seed.point(CommitmentNumber(number + 1));
+            assert_eq!(ours.point(KEYS_ID, CommitmentNumber(number + 1)), point);
+            assert!(ours.verifier().is_empty(), "each is used once");
+        }
+    }
+
+    #[test]
+    fn what_was_derived_for_something_else_is_not_used() {
+        let (ours, theirs) = (LocalSigner::new([1; 32]), LocalSigner::new([2; 32]));
+        let terms_one = terms(&ours, &theirs, 1);
+        let mut changed = terms_one.clone();
+        changed.accepter = changed.opener;
+        let one = next(&ours, &terms_one, 7, HtlcOutputs::Some);
+        let mut accepters = contents(one.point, CommitmentNumber(7));
+        accepters.broadcaster = Role::Accepter;
+        let later = contents(
+            ours.channel(KEYS_ID).seed.point(CommitmentNumber(8)),
+            CommitmentNumber(8),
+        );
+        let same = contents(one.point, CommitmentNumber(7));
+        for (terms, contents) in [(&terms_one, &later), (&terms_one, &accepters), (&changed, &same)] {
+            ours.prepare(one.clone());
+            let derived = InlineVerifier.keys_of(terms, contents, HtlcOutputs::Some);
+            assert_eq!(ours.verifier().keys_of(terms, contents, HtlcOutputs::Some), derived);
+            let point = ours.channel(KEYS_ID).seed.point(CommitmentNumber(9));
+            assert_eq!(ours.point(KEYS_ID, CommitmentNumber(9)), point);
+        }
+        assert!(ours.verifier().is_empty(), "what does not fit is forgotten");
+    }
+}
