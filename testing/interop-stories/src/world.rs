@@ -74,9 +74,11 @@ pub(crate) struct Terms {
 pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
 /// What LDK takes for its channels, unless a story has it otherwise; in sat per 1000 weight units.
 pub(crate) const LDK_FEERATE: u64 = 1_000;
-/// How old the chain is when a world begins: less than two weeks, and long enough for more blocks than any world mines, each ten minutes after
-/// the last.
+/// How old the chain is when a world begins: less than two weeks, and long enough for more blocks than any world mines. Terms of a channel
+/// whose time, the last block's, is to come are not believed.
 const CHAIN_AGE: Duration = Duration::from_hours(10 * 24);
+/// By how much each block is later than the one before.
+const BLOCK_INTERVAL_S: u32 = 60;
 /// What each node has on chain.
 const COINS_SAT: u64 = 100_000_000;
 /// What LDK logs of errors and warnings, from us and to us.
@@ -175,7 +177,7 @@ impl World {
 
     /// Mines blocks, and waits until every node that runs has read them.
     pub(crate) fn mine(&mut self, blocks: u32) -> Outcome<()> {
-        self.ground.mine(blocks)?;
+        self.ground.mine_apart(blocks, BLOCK_INTERVAL_S)?;
         let height = self.ground.height();
         for node in self.ldk.iter_mut().filter(|node| node.is_running()) {
             wait_for("LDK reads the chain", || {

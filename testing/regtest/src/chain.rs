@@ -216,9 +216,11 @@ pub struct MineOptions {
     pub include: Vec<Transaction>,
     /// Transactions that the miner leaves out, with their descendants.
     pub exclude: BTreeSet<Txid>,
-    /// Time stamp of the first block, in seconds since 1970; each later one is [`BLOCK_INTERVAL_SECONDS`] after the last.
+    /// Time stamp of the first block, in seconds since 1970; each later one is an interval after the last.
     /// Without it the first block, too, comes one interval after the tip.
     pub time: Option<u32>,
+    /// By how many seconds each block is later than the one before.
+    pub interval: u32,
     /// Who gets subsidy and fees; anyone can spend the reward otherwise (see [`crate::faucet`]).
     pub reward: Option<ScriptBuf>,
 }
@@ -249,6 +251,7 @@ impl MineOptions {
             include: Vec::new(),
             exclude: BTreeSet::new(),
             time: None,
+            interval: BLOCK_INTERVAL_SECONDS,
             reward: None,
         }
     }

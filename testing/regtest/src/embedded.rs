@@ -10,9 +10,7 @@ use bitcoin::{Amount, Block, BlockHash, FeeRate, OutPoint, Transaction, TxOut, T
 use quittance_primitives::{BlockCount, BlockHeight};
 
 use crate::assembly;
-use crate::chain::{
-    BLOCK_INTERVAL_SECONDS, BlockPosition, Chain, MempoolEntry, MineOptions, RelayFeerates, Selection, Spend, Tip, Utxo,
-};
+use crate::chain::{BlockPosition, Chain, MempoolEntry, MineOptions, RelayFeerates, Selection, Spend, Tip, Utxo};
 use crate::consensus::block::{self, BlockPlan};
 use crate::consensus::scripts::ScriptVerifier;
 use crate::faucet;
@@ -239,14 +237,12 @@ impl Chain for EmbeddedChain {
         if let Selection::Paying { at_least, .. } = options.selection {
             self.miner_feerate = at_least;
         }
-        let mut time = options
-            .time
-            .unwrap_or(self.tip().time.saturating_add(BLOCK_INTERVAL_SECONDS));
+        let mut time = options.time.unwrap_or(self.tip().time.saturating_add(options.interval));
         let mut include = options.include.as_slice();
         let mut hashes = Vec::new();
         for _ in 0..options.blocks.0 {
             hashes.push(self.mine_one(options, include, time)?);
-            time = time.saturating_add(BLOCK_INTERVAL_SECONDS);
+            time = time.saturating_add(options.interval);
             include = &[];
         }
         Ok(hashes)

@@ -18,8 +18,7 @@ use serde_json::{Value, json};
 use super::process::{Bitcoind, StartError};
 use crate::assembly;
 use crate::chain::{
-    BLOCK_INTERVAL_SECONDS, BlockPosition, Chain, ChainEvent, MempoolEntry, MineOptions, RelayFeerates, Selection,
-    Spend, Tip, Utxo,
+    BlockPosition, Chain, ChainEvent, MempoolEntry, MineOptions, RelayFeerates, Selection, Spend, Tip, Utxo,
 };
 use crate::consensus::block::{self, BlockPlan};
 use crate::faucet;
@@ -371,14 +370,12 @@ impl Chain for BitcoindChain {
     }
 
     fn mine(&mut self, options: &MineOptions) -> Result<Vec<BlockHash>, Rejected> {
-        let mut time = options
-            .time
-            .unwrap_or(self.tip().time.saturating_add(BLOCK_INTERVAL_SECONDS));
+        let mut time = options.time.unwrap_or(self.tip().time.saturating_add(options.interval));
         let mut include = options.include.as_slice();
         let mut hashes = Vec::new();
         for _ in 0..options.blocks.0 {
             hashes.push(self.mine_one(options, include, time)?);
-            time = time.saturating_add(BLOCK_INTERVAL_SECONDS);
+            time = time.saturating_add(options.interval);
             include = &[];
         }
         Ok(hashes)

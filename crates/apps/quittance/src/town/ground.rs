@@ -87,6 +87,17 @@ impl Ground {
         self.mine_by(&MineOptions::blocks(blocks))
     }
 
+    /// The same, each block by so many seconds later than the one before.
+    ///
+    /// # Errors
+    /// When the chain refuses them.
+    pub fn mine_apart(&mut self, blocks: u32, interval: u32) -> Outcome<()> {
+        self.mine_by(&MineOptions {
+            interval,
+            ..MineOptions::blocks(blocks)
+        })
+    }
+
     /// Mines a block with this time stamp, in seconds since 1970. Those after it come each an interval later; without it all of them are of the
     /// year in which the chain's first one was made.
     ///
