@@ -10,4 +10,5 @@ pub mod node;
 mod opening;
 pub mod payments;
 pub mod restart;
+mod threads;
 pub mod town;

@@ -3,23 +3,26 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::error::Error;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use bitcoin::Script;
 use bitcoin::constants::ChainHash;
 use bitcoin::hashes::{Hash, sha256};
+use bitcoin::{Script, Transaction};
 use quittance_channel::opening::OpeningPolicy;
 use quittance_channel::{ChannelLimits, ForwardingPolicy, NextCommitment, SigningAhead, Verifier};
 use quittance_journal::{Change, EventNumber, Gate, Lsn, Store};
-use quittance_manager::{ChannelManager, Context, Effect, Face, ForwardConfig, Input, ManagerConfig, Signing, Upgrade};
-use quittance_monitor::{FeeEstimates, Tip};
+use quittance_manager::{
+    ChannelManager, Context, Effect, Event, Face, ForwardConfig, Input, ManagerConfig, Signing, Upgrade,
+};
+use quittance_monitor::{Broadcast, FeeEstimates, Tip};
 use quittance_payments::{DirectRouter, InvoiceKey};
-use quittance_primitives::{CltvExpiryDelta, FeeratePerKw, MilliSatoshi, NodeId};
+use quittance_primitives::{CltvExpiryDelta, FeeratePerKw, MilliSatoshi, NodeId, PaymentId};
 use quittance_signer::{LocalSigner, SignedAhead};
 use quittance_store::embedded::{EmbeddedStore, Gathering, Options, Watch};
 use quittance_store::memory::MemoryStore;
+use quittance_wire::Message;
 
 use crate::cost::thread_time;
 
@@ -45,8 +48,10 @@ pub struct Node {
     pub gate: Gate<Effect>,
     /// Its records.
     pub disk: Disk,
-    /// Messages that came, each with the place of its sender.
-    pub inbox: VecDeque<(usize, Vec<u8>)>,
+    /// Messages that came, each with its sender.
+    pub inbox: VecDeque<(NodeId, Vec<u8>)>,
+    /// What is done around a commit of this thread's: in it, the node's own work.
+    pub around_write: Option<AroundWrite>,
     /// The last event that the user has handled, until a step takes the word of it along.
     pub handled: Option<EventNumber>,
     /// Steps of the engine.
@@ -59,9 +64,29 @@ pub struct Node {
     pub time: Duration,
     limits: ChannelLimits,
     /// Who checks signatures, if it is not the signer with what it has derived ahead.
-    verifier: Option<&'static dyn Verifier>,
+    verifier: Option<&'static (dyn Verifier + Sync)>,
     drawn: u64,
 }
+
+/// What does a piece of work, and something around it.
+pub type AroundWrite = Box<dyn Fn(&mut dyn FnMut()) + Send>;
+
+/// What leaves a node, or is seen by its user.
+pub enum Out {
+    /// A message for a peer.
+    Message(NodeId, Vec<u8>),
+    /// A payment was made.
+    Sent(PaymentId),
+    /// It was not.
+    Failed(PaymentId),
+    /// A commitment that the node would broadcast, not signed.
+    Commitment(Transaction),
+    /// What concerns nobody here.
+    Nothing,
+}
+
+/// Who is to be woken, if anybody.
+type Waker = Arc<Mutex<Option<Box<dyn Fn() + Send>>>>;
 
 /// Where a node's records are.
 pub enum Disk {
@@ -73,6 +98,8 @@ pub enum Disk {
         watch: Watch,
         /// Its commits so far.
         commits: Arc<AtomicU64>,
+        /// Whoever is to be woken by each.
+        waker: Waker,
     },
     /// In memory, where everything is durable at once.
     Memory(Box<MemoryStore>),
@@ -88,16 +115,32 @@ impl Disk {
     /// The store in a folder.
     pub fn open(folder: &Path) -> Outcome<Self> {
         let commits = Arc::new(AtomicU64::new(0));
-        let counter = Arc::clone(&commits);
+        let waker = Waker::default();
+        let (counter, woken) = (Arc::clone(&commits), Arc::clone(&waker));
         let options = Options {
             on_durable: Some(Box::new(move |_| {
                 counter.fetch_add(1, Ordering::Relaxed);
+                if let Some(wake) = &*woken.lock().unwrap_or_else(PoisonError::into_inner) {
+                    wake();
+                }
             })),
             ..Options::default()
         };
         let store = Box::new(EmbeddedStore::open(folder, options)?);
         let watch = store.watch();
-        Ok(Self::Real { store, watch, commits })
+        Ok(Self::Real {
+            store,
+            watch,
+            commits,
+            waker,
+        })
+    }
+
+    /// Has a function called by each commit; only one at a time.
+    pub fn wake_by(&self, wake: Option<Box<dyn Fn() + Send>>) {
+        if let Self::Real { waker, .. } = self {
+            *waker.lock().unwrap_or_else(PoisonError::into_inner) = wake;
+        }
     }
 
     /// The store.
@@ -164,7 +207,12 @@ impl Disk {
 
 impl Node {
     /// A node that starts from what its disk holds.
-    pub fn start(number: u8, mut disk: Disk, tip: Tip, verifier: Option<&'static dyn Verifier>) -> Outcome<Self> {
+    pub fn start(
+        number: u8,
+        mut disk: Disk,
+        tip: Tip,
+        verifier: Option<&'static (dyn Verifier + Sync)>,
+    ) -> Outcome<Self> {
         let signer = LocalSigner::new([number + 1; 32]);
         let limits = ChannelLimits::default();
         let config = config(&signer);
@@ -188,6 +236,7 @@ impl Node {
             gate,
             disk,
             inbox: VecDeque::new(),
+            around_write: None,
             handled: None,
             steps: 0,
             record_bytes: 0,
@@ -237,6 +286,95 @@ impl Node {
         self.to_sign.extend(step.ahead().map(|(_, work)| work));
         self.gate.append(step, self.disk.store())?;
         Ok(())
+    }
+
+    /// Handles all messages that came. Whether there were any.
+    pub fn hear(&mut self) -> Outcome<bool> {
+        let is_busy = !self.inbox.is_empty();
+        while let Some((peer, bytes)) = self.inbox.pop_front() {
+            self.arrive(peer, &bytes)?;
+        }
+        Ok(is_busy)
+    }
+
+    fn arrive(&mut self, peer: NodeId, bytes: &[u8]) -> Outcome<()> {
+        let (message, fresh) = (Message::decode(bytes)?, [0; 32]);
+        let need = self.manager.needs(&peer, &message);
+        let keys_id = self.manager.signer_keys_id(&peer, &message);
+        let attached = self.signer.attach(need, keys_id, fresh, &message);
+        let signing = if self.inbox.is_empty() {
+            Signing::Now
+        } else {
+            Signing::WithTheNext
+        };
+        let signed = match &message {
+            Message::CommitmentSigned(signed) => Some(signed.channel_id),
+            _ => None,
+        };
+        let message = Input::PeerMessage {
+            peer,
+            message: Box::new(message),
+            attached,
+        };
+        self.handle(message, signing)?;
+        if let Some(channel) = signed.and_then(|id| self.manager.channel(&id)) {
+            let next = channel.next_commitment();
+            self.prepare(next);
+        }
+        Ok(())
+    }
+
+    /// All that may leave by now.
+    pub fn let_out(&mut self) -> Outcome<Vec<Out>> {
+        let durable = self.disk.durable()?;
+        let mut out = Vec::new();
+        while let Some(effect) = self.gate.release(durable).next() {
+            out.push(self.carry_out(effect)?);
+        }
+        Ok(out)
+    }
+
+    fn carry_out(&mut self, effect: Effect) -> Outcome<Out> {
+        Ok(match effect {
+            Effect::Send(peer, outgoing) => match self.signer.complete_with(outgoing, &mut self.ahead) {
+                Some(message) => Out::Message(peer, message.encode()),
+                None => Out::Nothing,
+            },
+            Effect::Notify(event) => {
+                self.handled = Some(event.number);
+                match event.event {
+                    Event::PaymentSent { payment_id, .. } => Out::Sent(payment_id),
+                    Event::PaymentFailed { payment_id, .. } => Out::Failed(payment_id),
+                    _ => Out::Nothing,
+                }
+            }
+            Effect::Disconnect(_, reason) => return Err(format!("a node hangs up: {reason:?}").into()),
+            Effect::Enforce(enforcement) => match enforcement.broadcast {
+                Broadcast::Commitment { commitment, .. } => Out::Commitment(commitment.transaction().clone()),
+                _ => Out::Nothing,
+            },
+            Effect::FundingWanted { .. }
+            | Effect::OpeningEnded(..)
+            | Effect::Broadcast(..)
+            | Effect::HandledConfirmed(_)
+            | Effect::HandledRefused(_)
+            | Effect::Respond(..)
+            | Effect::Load(_) => Out::Nothing,
+        })
+    }
+
+    /// Ends the gathering, and writes on this thread what was appended, if commits are quick.
+    pub fn write_here(&self, gathering: Gathering) {
+        let mut gathering = Some(gathering);
+        let mut write = || {
+            if let Some(gathering) = gathering.take() {
+                gathering.write_if_quick();
+            }
+        };
+        match &self.around_write {
+            Some(around) => around(&mut write),
+            None => write(),
+        }
     }
 
     /// Has keys of this commitment derived while the store's thread writes.

@@ -30,13 +30,13 @@ impl Verifier for Trusting {
 pub fn measure(count: u64, only: &str) -> Outcome<()> {
     head();
     for (name, nodes) in [("direct", 2), ("forwarded", 3)] {
-        for (way, at_once) in WAYS {
+        for (way, at_once, threads) in WAYS {
             let name = format!("{name}, {way}");
             if name.contains(only) {
                 let folder = tempfile::tempdir()?;
                 let disk = |number: u8| Disk::create(&folder.path().join(number.to_string()));
                 let mut town = town_of(nodes, disk, None, CAPACITY)?;
-                run(&name, &mut town, count, at_once)?;
+                run(&name, &mut town, count, (at_once, threads))?;
             }
         }
     }
@@ -47,18 +47,22 @@ pub fn measure(count: u64, only: &str) -> Outcome<()> {
 pub fn measure_in_memory(count: u64, only: &str) -> Outcome<()> {
     head();
     for (name, nodes, verifier) in [
-        ("direct, in memory", 2, &InlineVerifier as &'static dyn Verifier),
+        (
+            "direct, in memory",
+            2,
+            &InlineVerifier as &'static (dyn Verifier + Sync),
+        ),
         ("direct, in memory, nothing verified", 2, &Trusting),
         ("forwarded, in memory", 3, &InlineVerifier),
     ] {
-        for (way, at_once) in WAYS {
+        for (way, at_once, threads) in WAYS {
             let name = format!("{name}, {way}");
             if !name.contains(only) {
                 continue;
             }
             let disk = |_| Ok(Disk::Memory(Box::new(MemoryStore::new())));
             let mut town = town_of(nodes, disk, Some(verifier), CAPACITY)?;
-            run(&name, &mut town, count, at_once)?;
+            run(&name, &mut town, count, (at_once, threads))?;
             let steps: u64 = town.nodes.iter().map(|node| node.steps).sum();
             let time: Duration = town.nodes.iter().map(|node| node.engine_time).sum();
             println!(
@@ -70,8 +74,21 @@ pub fn measure_in_memory(count: u64, only: &str) -> Outcome<()> {
     Ok(())
 }
 
-/// How many payments are under way at once.
-const WAYS: [(&str, usize); 2] = [("one at a time", 1), ("100 in flight", 100)];
+/// How many payments are under way at once, and whether one thread runs all nodes.
+const WAYS: [(&str, usize, Threads); 3] = [
+    ("one at a time", 1, Threads::One),
+    ("100 in flight", 100, Threads::One),
+    ("100 in flight, a thread each", 100, Threads::Each),
+];
+
+/// Which threads run the nodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Threads {
+    /// One runs all.
+    One,
+    /// Each has its own.
+    Each,
+}
 
 fn head() {
     println!(
@@ -84,7 +101,7 @@ fn head() {
 pub fn town_of(
     nodes: u8,
     disk: impl Fn(u8) -> Outcome<Disk>,
-    verifier: Option<&'static dyn Verifier>,
+    verifier: Option<&'static (dyn Verifier + Sync)>,
     capacity: Amount,
 ) -> Outcome<Town> {
     let started = (0..nodes).map(|number| Node::start(number, disk(number)?, first_tip(), verifier));
@@ -96,16 +113,16 @@ pub fn town_of(
     Ok(town)
 }
 
-fn run(name: &str, town: &mut Town, count: u64, at_once: usize) -> Outcome<()> {
+fn run(name: &str, town: &mut Town, count: u64, (at_once, threads): (usize, Threads)) -> Outcome<()> {
     let payee = town.nodes.len() - 1;
     // The first ones warm up.
-    town.pay((0, payee), 0..50, at_once)?;
+    town.pay_on((0, payee), 0..50, at_once, threads)?;
     for node in &mut town.nodes {
         (node.steps, node.engine_time, node.time) = (0, Duration::ZERO, Duration::ZERO);
     }
     let commits: Vec<u64> = town.nodes.iter().map(|node| node.disk.commits()).collect();
     let begun = Moment::now();
-    town.pay((0, payee), 50..50 + count, at_once)?;
+    town.pay_on((0, payee), 50..50 + count, at_once, threads)?;
     let cost = Moment::now() - begun;
     if !town.failed.is_empty() {
         return Err(format!("{} payments failed", town.failed.len()).into());

@@ -6,15 +6,17 @@ use bitcoin::hashes::Hash;
 use bitcoin::{Amount, BlockHash, Transaction};
 use quittance_channel::{ChannelEffect, Opening};
 use quittance_journal::Generation;
-use quittance_manager::{ChainEvent, Command, ConnectedBlock, Effect, Event, Input, NewPayment, RequestId, Signing};
-use quittance_monitor::{Broadcast, Tip};
+use quittance_manager::{ChainEvent, Command, ConnectedBlock, Input, NewPayment, RequestId, Signing};
+use quittance_monitor::Tip;
 use quittance_payments::{ForPayee, HintHop, InvoiceTerms, PaymentKind};
 use quittance_primitives::{BlockHeight, Feature, Features, MilliSatoshi, PaymentId};
 use quittance_wire::Message;
 
 use crate::cost::thread_time;
-use crate::node::{Node, Outcome};
+use crate::node::{Node, Out, Outcome};
 use crate::opening::NewChannel;
+use crate::payments::Threads;
+use crate::threads;
 
 /// What every payment pays.
 pub const AMOUNT: MilliSatoshi = MilliSatoshi(10_000_000);
@@ -142,14 +144,8 @@ impl Town {
         self.settle()
     }
 
-    /// `payer` begins to pay `payee`, over `hints` if they share no channel.
-    fn begin(
-        &mut self,
-        (payer, payee): (usize, usize),
-        number: u64,
-        hints: &[Vec<HintHop>],
-        signing: Signing,
-    ) -> Outcome<()> {
+    /// An order of `payer`'s user: to pay `payee`, over `hints` if they share no channel.
+    fn payment(&mut self, payee: usize, number: u64, hints: &[Vec<HintHop>]) -> Outcome<(PaymentId, Input)> {
         let mut id = [0; 32];
         id[..8].copy_from_slice(&number.to_be_bytes());
         let id = PaymentId(id);
@@ -181,16 +177,63 @@ impl Town {
             routes: Vec::new(),
         };
         self.requests += 1;
-        self.under_way.insert(id);
-        let begun = thread_time();
         let command = Input::Command {
             request: RequestId(self.requests),
             command: Box::new(Command::SendPayment(Box::new(payment))),
             finished: None,
         };
+        Ok((id, command))
+    }
+
+    /// `payer` begins to pay `payee`.
+    fn begin(
+        &mut self,
+        (payer, payee): (usize, usize),
+        number: u64,
+        hints: &[Vec<HintHop>],
+        signing: Signing,
+    ) -> Outcome<()> {
+        let (id, command) = self.payment(payee, number, hints)?;
+        self.under_way.insert(id);
+        let begun = thread_time();
         self.nodes[payer].handle(command, signing)?;
         self.nodes[payer].time += thread_time().saturating_sub(begun);
         Ok(())
+    }
+
+    fn hints(&self, payee: usize) -> Outcome<Vec<Vec<HintHop>>> {
+        Ok(match self.nodes.len() {
+            2 => Vec::new(),
+            _ => vec![vec![self.hint(1, payee)?]],
+        })
+    }
+
+    /// Pays as [`Self::pay`] does, by one thread or by one for each node.
+    pub fn pay_on(
+        &mut self,
+        ends: (usize, usize),
+        numbers: std::ops::Range<u64>,
+        at_once: usize,
+        threads: Threads,
+    ) -> Outcome<()> {
+        match threads {
+            Threads::One => self.pay(ends, numbers, at_once),
+            Threads::Each => self.pay_on_threads(ends, numbers, at_once),
+        }
+    }
+
+    fn pay_on_threads(
+        &mut self,
+        (payer, payee): (usize, usize),
+        numbers: std::ops::Range<u64>,
+        at_once: usize,
+    ) -> Outcome<()> {
+        let hints = self.hints(payee)?;
+        let payments = numbers.map(|number| Ok(self.payment(payee, number, &hints)?.1));
+        let payments = payments.collect::<Outcome<Vec<Input>>>()?;
+        let failed = threads::pay(&mut self.nodes, &self.places, payer, payments, at_once)?;
+        self.failed.extend(failed);
+        self.settle()
     }
 
     /// Pays `count` times, with at most `at_once` payments under way, until nothing is on its way any more.
@@ -200,10 +243,7 @@ impl Town {
         numbers: std::ops::Range<u64>,
         at_once: usize,
     ) -> Outcome<()> {
-        let hints = match self.nodes.len() {
-            2 => Vec::new(),
-            _ => vec![vec![self.hint(1, payee)?]],
-        };
+        let hints = self.hints(payee)?;
         let mut numbers = numbers.peekable();
         while numbers.peek().is_some() {
             let gathering = self.nodes[payer].disk.gather();
@@ -267,16 +307,11 @@ impl Town {
             let begun = thread_time();
             is_busy |= self.release(node)?;
             let gathering = self.nodes[node].disk.gather();
-            while let Some((from, bytes)) = self.nodes[node].inbox.pop_front() {
-                is_busy = true;
-                self.arrive(from, node, &bytes)?;
-            }
+            is_busy |= self.nodes[node].hear()?;
             // While the store's thread writes, this one signs, or goes on with another node. With nothing to do it writes itself.
-            if let Some(gathering) = gathering
-                && !self.nodes[node].has_work()
-                && self.nodes.iter().all(|node| node.inbox.is_empty())
-            {
-                gathering.write_if_quick();
+            let has_time = !self.nodes[node].has_work() && self.nodes.iter().all(|node| node.inbox.is_empty());
+            if let Some(gathering) = gathering.filter(|_| has_time) {
+                self.nodes[node].write_here(gathering);
             }
             self.nodes[node].time += thread_time().saturating_sub(begun);
         }
@@ -285,81 +320,27 @@ impl Town {
 
     fn release(&mut self, node: usize) -> Outcome<bool> {
         self.nodes[node].work_ahead();
-        let durable = self.nodes[node].disk.durable()?;
-        let mut is_busy = false;
-        while let Some(effect) = self.nodes[node].gate.release(durable).next() {
-            is_busy = true;
-            self.carry_out(node, effect)?;
+        let out = self.nodes[node].let_out()?;
+        let is_busy = !out.is_empty();
+        for effect in out {
+            match effect {
+                Out::Message(peer, bytes) => {
+                    let to = *self.places.get(&peer).ok_or("every peer lives here")?;
+                    let from = self.nodes[node].id();
+                    self.nodes[to].inbox.push_back((from, bytes));
+                }
+                Out::Sent(id) => {
+                    self.under_way.remove(&id);
+                }
+                Out::Failed(id) => {
+                    self.under_way.remove(&id);
+                    self.failed.push(id);
+                }
+                Out::Commitment(commitment) => self.commitments.push(commitment),
+                Out::Nothing => {}
+            }
         }
         Ok(is_busy)
-    }
-
-    fn arrive(&mut self, from: usize, to: usize, bytes: &[u8]) -> Outcome<()> {
-        let message = Message::decode(bytes)?;
-        let (peer, fresh) = (self.nodes[from].id(), [0; 32]);
-        let node = &mut self.nodes[to];
-        let need = node.manager.needs(&peer, &message);
-        let keys_id = node.manager.signer_keys_id(&peer, &message);
-        let attached = node.signer.attach(need, keys_id, fresh, &message);
-        let signing = if node.inbox.is_empty() {
-            Signing::Now
-        } else {
-            Signing::WithTheNext
-        };
-        let signed = match &message {
-            Message::CommitmentSigned(signed) => Some(signed.channel_id),
-            _ => None,
-        };
-        let message = Input::PeerMessage {
-            peer,
-            message: Box::new(message),
-            attached,
-        };
-        node.handle(message, signing)?;
-        if let Some(channel) = signed.and_then(|id| node.manager.channel(&id)) {
-            let next = channel.next_commitment();
-            node.prepare(next);
-        }
-        Ok(())
-    }
-
-    fn carry_out(&mut self, node: usize, effect: Effect) -> Outcome<()> {
-        match effect {
-            Effect::Send(peer, outgoing) => {
-                let to = *self.places.get(&peer).ok_or("every peer lives here")?;
-                let Node { signer, ahead, .. } = &mut self.nodes[node];
-                if let Some(message) = signer.complete_with(outgoing, ahead) {
-                    self.nodes[to].inbox.push_back((node, message.encode()));
-                }
-            }
-            Effect::Notify(event) => {
-                match event.event {
-                    Event::PaymentSent { payment_id, .. } => {
-                        self.under_way.remove(&payment_id);
-                    }
-                    Event::PaymentFailed { payment_id, .. } => {
-                        self.under_way.remove(&payment_id);
-                        self.failed.push(payment_id);
-                    }
-                    _ => {}
-                }
-                self.nodes[node].handled = Some(event.number);
-            }
-            Effect::Disconnect(_, reason) => return Err(format!("a node hangs up: {reason:?}").into()),
-            Effect::FundingWanted { .. }
-            | Effect::OpeningEnded(..)
-            | Effect::Broadcast(..)
-            | Effect::HandledConfirmed(_)
-            | Effect::HandledRefused(_)
-            | Effect::Respond(..)
-            | Effect::Load(_) => {}
-            Effect::Enforce(enforcement) => {
-                if let Broadcast::Commitment { commitment, .. } = enforcement.broadcast {
-                    self.commitments.push(commitment.transaction().clone());
-                }
-            }
-        }
-        Ok(())
     }
 
     fn hint(&self, from: usize, to: usize) -> Outcome<HintHop> {

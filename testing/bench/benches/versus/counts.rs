@@ -108,6 +108,13 @@ pub fn on_behalf_of<T>(account: Account, work: impl FnOnce() -> T) -> T {
     done
 }
 
+/// Writes for a node on this thread, whose time is charged otherwise.
+pub fn write_for(account: Account, write: &mut dyn FnMut()) {
+    let before = WORKS_FOR.replace(Some(account));
+    write();
+    WORKS_FOR.set(before);
+}
+
 /// Charges time that was measured otherwise.
 pub fn charge_time(account: Account, time: Duration) {
     let nanoseconds = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);

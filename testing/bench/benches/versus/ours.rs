@@ -6,11 +6,11 @@ use std::time::Duration;
 use bitcoin::Amount;
 use quittance_channel::{InlineVerifier, Verifier};
 use quittance_payments_bench::node::{Disk, Outcome};
-use quittance_payments_bench::payments::town_of;
+use quittance_payments_bench::payments::{Threads, town_of};
 use quittance_payments_bench::town::Town;
 use quittance_store::memory::MemoryStore;
 
-use crate::counts::{Account, charge_new_threads, charge_time};
+use crate::counts::{Account, charge_new_threads, charge_time, write_for};
 
 /// Where records are kept.
 #[derive(Clone, Copy)]
@@ -29,7 +29,7 @@ pub(crate) struct Nodes {
 impl Nodes {
     pub(crate) fn new(accounts: &[Account], capacity: Amount, durability: Durability) -> Outcome<Self> {
         // Where nothing is written there is no time in which keys could be derived ahead.
-        let verifier: Option<&'static dyn Verifier> = match durability {
+        let verifier: Option<&'static (dyn Verifier + Sync)> = match durability {
             Durability::Memory => Some(&InlineVerifier),
             Durability::Disk(_) => None,
         };
@@ -42,7 +42,10 @@ impl Nodes {
                 disk
             }),
         };
-        let town = town_of(u8::try_from(accounts.len())?, disk, verifier, capacity)?;
+        let mut town = town_of(u8::try_from(accounts.len())?, disk, verifier, capacity)?;
+        for (node, account) in town.nodes.iter_mut().zip(accounts.iter().copied()) {
+            node.around_write = Some(Box::new(move |write| write_for(account, write)));
+        }
         Ok(Self {
             town,
             accounts: accounts.to_vec(),
@@ -51,11 +54,12 @@ impl Nodes {
     }
 
     /// Pays `count` times from the first node to the last, with at most `at_once` payments under way, until nothing is on its way.
-    pub(crate) fn pay(&mut self, count: u64, at_once: usize) -> Outcome<()> {
+    pub(crate) fn pay(&mut self, count: u64, at_once: usize, threads: Threads) -> Outcome<()> {
         let numbers = self.payments..self.payments + count;
         self.payments = numbers.end;
         let before: Vec<Duration> = self.town.nodes.iter().map(|node| node.time).collect();
-        self.town.pay((0, self.town.nodes.len() - 1), numbers, at_once)?;
+        self.town
+            .pay_on((0, self.town.nodes.len() - 1), numbers, at_once, threads)?;
         for ((node, before), account) in self.town.nodes.iter().zip(before).zip(&self.accounts) {
             charge_time(*account, node.time.saturating_sub(before));
         }

@@ -3,6 +3,7 @@
 use bitcoin::Amount;
 use quittance_journal::{KeyRange, Space};
 use quittance_payments_bench::node::Outcome;
+use quittance_payments_bench::payments::Threads;
 use quittance_records::Record;
 
 use crate::Plan;
@@ -43,7 +44,7 @@ pub(crate) fn measure(plan: &Plan, goals: &mut Goals) -> Outcome<()> {
     let mut last = None;
     for payments in plan.weighed_after {
         ldk.pay(payments - paid, 1)?;
-        ours.pay(payments - paid, 1)?;
+        ours.pay(payments - paid, 1, Threads::One)?;
         ours.town.handle_all_events()?;
         paid = *payments;
         let (monitor, manager) = ldk.sizes()?;
