@@ -29,8 +29,8 @@ pub(crate) struct Options {
     /// Every known bug, switched on alone, must be caught.
     #[arg(long)]
     mutants: bool,
-    /// This known bug is on in all runs.
-    #[arg(long, conflicts_with = "mutants")]
+    /// This known bug is on in all runs; with --mutants it alone must be caught, and it is said by which row and by which seed.
+    #[arg(long)]
     mutant: Option<String>,
     /// Every coverage mark of the engine must be reached.
     #[arg(long, conflicts_with_all = ["mutants", "mutant"])]

@@ -773,10 +773,13 @@ impl World {
     }
 
     /// Disks are good, everything that died runs again, everyone who shares a channel is connected, and time passes until nothing
-    /// happens any more.
+    /// happens any more. A process that went on after a failed sync has lost what its disk did not take: it starts from the rest.
     pub fn recover(&mut self) {
         self.cut = None;
         for node in 0..self.nodes.len() {
+            if self.nodes[node].store.believes_what_is_lost() {
+                self.crash(node, Keep::None, RowsAfterCrash::Whole);
+            }
             if self.nodes[node].is_disk_full {
                 // It stays full over two starts: the node must neither act nor lose anything by them.
                 for _ in 0..2 {

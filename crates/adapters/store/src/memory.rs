@@ -118,6 +118,11 @@ impl MemoryStore {
         self
     }
 
+    /// Whether batches that it calls durable were lost by a failed sync: they are gone with the process. No store without a defect does so.
+    pub fn believes_what_is_lost(&self) -> bool {
+        self.lost_from.is_some_and(|lost| lost <= self.durable)
+    }
+
     /// The same store with room for `waiting_max` batches that wait to become durable; twice as many make it fail.
     #[must_use]
     pub fn with_waiting_max(mut self, waiting_max: usize) -> Self {

@@ -10,7 +10,7 @@ use super::stage::{
     A, AMOUNT, B, C, claim, direct, ends_once, held_by_b, held_by_c, is_paid_once, is_sent, line, pay_direct,
     pay_through, restart, unhandled,
 };
-use crate::{Effort, Harm, NodeIndex, Report, RowsAfterCrash, Schedule, World};
+use crate::{CrashPlan, Effort, Harm, NodeIndex, Report, RowsAfterCrash, Schedule, World};
 
 /// A payment through B, with disks that sync only after every few messages.
 fn forwarded_over_slow_disks() -> (World, impl Fn(&mut World)) {
@@ -64,7 +64,7 @@ pub(super) fn durable_steps_release_what_they_owe(effort: Effort) -> Report {
     schedule.only(|plan| plan.harm == Harm::Dies(Keep::None)).run(effort)
 }
 
-fn forward_with(chosen: fn(&crate::CrashPlan) -> bool, effort: Effort) -> Report {
+fn forward_with(chosen: fn(&CrashPlan) -> bool, effort: Effort) -> Report {
     let mut world = line();
     let invoice = world.invoice(C, AMOUNT);
     let script = |world: &mut World| {
@@ -81,7 +81,10 @@ pub(super) fn torn_last_batch_is_dropped_whole(effort: Effort) -> Report {
 }
 
 pub(super) fn failed_fsync_is_not_retried_into_success(effort: Effort) -> Report {
-    forward_with(|plan| plan.harm == Harm::SyncFails, effort)
+    let fails: fn(&CrashPlan) -> bool = |plan| plan.harm == Harm::SyncFails;
+    let (world, script) = forwarded_over_slow_disks();
+    let with_several_batches = Schedule::new(world, &[A, B, C], script, ends_once).only(fails);
+    forward_with(fails, effort) + with_several_batches.run(effort)
 }
 
 pub(super) fn full_disk_stops_and_resumes(effort: Effort) -> Report {

@@ -110,8 +110,11 @@ fn a_store_that_retries_a_failed_sync_loses_what_it_calls_durable() {
     let mut store = half_synced().with_defect(Defect::RetriesFailedSyncs);
     store.break_(Fault::SyncFails);
     store.sync().unwrap_err();
+    assert!(!store.believes_what_is_lost());
     assert_eq!(store.sync(), Ok(Lsn(6)));
-    assert_eq!(store.crash(Keep::All).durable(), Lsn(3));
+    assert!(store.believes_what_is_lost());
+    let store = store.crash(Keep::All);
+    assert_eq!((store.durable(), store.believes_what_is_lost()), (Lsn(3), false));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Known bugs, each switched on alone: what catches it, and after how long.
 
 #[cfg(not(feature = "mutants"))]
-pub(crate) fn hunt(_: std::time::Duration) -> bool {
+pub(crate) fn hunt(_: std::time::Duration, _: Option<&str>) -> bool {
     eprintln!("error: this build has no mutants; run `cargo xtask sim --mutants`");
     false
 }
@@ -34,17 +34,45 @@ mod switched {
     const SEEDS_MAX: u64 = 1_000;
 
     pub(crate) fn switch_on(name: Option<&str>) {
-        let Some(name) = name else { return };
-        let meant = Mutant::ALL.into_iter().find(|mutant| format!("{mutant:?}") == name);
-        if meant.is_none() {
-            eprintln!("error: no mutant is called {name}; there are {:?}", Mutant::ALL);
-            std::process::exit(1);
+        if let Some(name) = name {
+            mutant::switch_on(Some(named(name)));
         }
-        mutant::switch_on(meant);
+    }
+
+    fn named(name: &str) -> Mutant {
+        let meant = Mutant::ALL.into_iter().find(|mutant| format!("{mutant:?}") == name);
+        meant.unwrap_or_else(|| {
+            eprintln!("error: no mutant is called {name}; there are {:?}", Mutant::ALL);
+            std::process::exit(1)
+        })
+    }
+
+    /// Every mutant, or the one that is named.
+    pub(crate) fn hunt(budget: Duration, only: Option<&str>) -> bool {
+        only.map_or_else(|| hunt_all(budget), |name| hunt_one(named(name), budget.min(MOST)))
+    }
+
+    /// One mutant, in both ways.
+    fn hunt_one(mutant: Mutant, share: Duration) -> bool {
+        let ways: [fn(Mutant, Duration) -> Option<String>; 2] = [by_rows, by_seeds];
+        let caught = ways.map(|way| {
+            let started = Instant::now();
+            tell(mutant, started, way(mutant, share / 2))
+        });
+        caught.contains(&true)
+    }
+
+    /// Prints what caught a mutant; whether anything did.
+    fn tell(mutant: Mutant, started: Instant, caught: Option<String>) -> bool {
+        let (name, seconds) = (format!("{mutant:?}"), started.elapsed().as_secs_f32());
+        let is_caught = caught.is_some();
+        let how = caught.unwrap_or_else(|| "NOT CAUGHT".to_owned());
+        println!("{name:<32} {seconds:>5.1} s  {how}");
+        is_caught
     }
 
     /// Every mutant: random seeds first, then the rows of the table, until the first of them breaks or its time is spent.
-    pub(crate) fn hunt(budget: Duration) -> bool {
+    fn hunt_all(budget: Duration) -> bool {
         let share = (budget * 2 / u32::try_from(Mutant::ALL.len()).unwrap_or(1)).min(MOST);
         let next = AtomicUsize::new(0);
         let missed = AtomicUsize::new(0);
@@ -61,13 +89,8 @@ mod switched {
                         } else {
                             chance().or_else(|| by_rows(*mutant, share / 2))
                         };
-                        let seconds = started.elapsed().as_secs_f32();
-                        let name = format!("{mutant:?}");
-                        if let Some(how) = caught {
-                            println!("{name:<32} {seconds:>5.1} s  {how}");
-                        } else {
+                        if !tell(*mutant, started, caught) {
                             missed.fetch_add(1, Ordering::Relaxed);
-                            println!("{name:<32} {seconds:>5.1} s  NOT CAUGHT");
                         }
                     }
                 });

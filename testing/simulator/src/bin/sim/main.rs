@@ -1,6 +1,6 @@
 //! Random runs until the budget is spent; or one of them with its story; or every known bug until it is caught.
 //!
-//! `sim [--budget SECONDS] [--trace] [--mutants | --mutant NAME | --marks | --hashes COUNT | --twice COUNT] [RECIPE]`, where a recipe
+//! `sim [--budget SECONDS] [--trace] [--mutants [--mutant NAME] | --mutant NAME | --marks | --hashes COUNT | --twice COUNT] [RECIPE]`, where a recipe
 //! is `--seed N [--nodes N] [--without KINDS] [--moves PLACES]`. Exit code 1: something broke, a mutant was not caught, a mark was not
 //! reached, or a seed gave two different runs.
 
@@ -29,7 +29,7 @@ fn main() -> ExitCode {
     let is_well = match &options.task {
         Task::Search => search::search(&options),
         Task::Replay(recipe) => replay(recipe, &options),
-        Task::Mutants => hunt::hunt(options.budget),
+        Task::Mutants => hunt::hunt(options.budget, options.mutant.as_deref()),
         Task::Marks => marks::reach(options.budget),
         Task::Hashes(count) => twice::print_hashes(*count),
         Task::Twice(count) => twice::compare(*count),
