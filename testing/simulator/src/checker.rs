@@ -22,6 +22,9 @@ pub(crate) const FORWARDING: ForwardingPolicy = ForwardingPolicy {
     htlc_maximum: MilliSatoshi::MAX_MONEY,
 };
 
+/// A run in which so much is broken is over: what goes round in circles would never end by itself.
+const BROKEN_MAX: usize = 100;
+
 /// A guarantee that was broken, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Broken {
@@ -109,6 +112,11 @@ pub enum End {
 impl Checker {
     fn violated(&mut self, guarantee: &'static str, what: String) {
         self.broken.push(Broken { guarantee, what });
+        assert!(
+            self.broken.len() < BROKEN_MAX,
+            "so much is broken: {:#?}",
+            self.broken[0]
+        );
     }
 
     /// A user is shown an event.

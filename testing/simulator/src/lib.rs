@@ -29,7 +29,7 @@ pub use node::{Node, Process, RowsAfterCrash, User};
 pub use random::Random;
 pub use signer::Signer;
 pub use world::{
-    ChannelSetup, Garbage, Halved, Hold, Latency, NodeIndex, Part, Requested, WantedFunding, World, WorldChain,
+    ChannelSetup, Garbage, Halved, Hold, Latency, Lie, NodeIndex, Part, Requested, WantedFunding, World, WorldChain,
 };
 
 /// Whether failing runs tell their story on standard error.

@@ -20,6 +20,7 @@ use crate::{Arrives, Checker, CrashPlan, Cut, Harm, Node, Random, RowsAfterCrash
 pub use chain::WorldChain;
 pub use channels::ChannelSetup;
 pub use halves::Halved;
+pub use hearsay::Lie;
 pub use payments::{Hold, Part};
 pub use wires::{Garbage, Latency};
 
@@ -710,15 +711,17 @@ impl World {
         let need = process.manager.needs(&peer, &message);
         let keys_id = process.manager.signer_keys_id(&peer, &message);
         let attached = self.nodes[to].signer.attach(need, keys_id, &message);
-        let message = Box::new(message);
-        self.input(
-            to,
-            Input::PeerMessage {
-                peer,
-                message,
-                attached,
-            },
-        );
+        let is_of_terms = matches!(message, Message::ChannelUpdate(_));
+        let input = Input::PeerMessage {
+            peer,
+            message: Box::new(message),
+            attached,
+        };
+        if is_of_terms {
+            self.put_terms_before(to, &peer, input);
+        } else {
+            self.input(to, input);
+        }
     }
 
     /// Delivers until every wire is empty.

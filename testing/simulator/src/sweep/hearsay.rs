@@ -18,7 +18,7 @@ use quittance_wire::{
 use super::moves::Action;
 use super::{BLOCKS_MAX, Kind, Mood, Recipe, Sweep};
 use crate::checker::FORWARDING;
-use crate::{NodeIndex, Random, World};
+use crate::{Lie, NodeIndex, Random, World};
 
 /// The weight of all that happens in every run, about.
 const OTHERS: u64 = 60;
@@ -120,7 +120,12 @@ impl Sweep {
             _ => {
                 let now_s = u32::try_from(self.world.now_ms / 1_000).expect("before 2106");
                 let words = 6 + u32::try_from(self.random.below(24)).expect("small");
-                (0..words).map(|word| self.world.renamed(from, now_s + word)).collect()
+                if self.random.chance(40) {
+                    self.have_listeners(to);
+                    vec![self.world.falsely_renamed(from, now_s)]
+                } else {
+                    (0..words).map(|word| self.world.renamed(from, now_s + word)).collect()
+                }
             }
         };
         for message in messages {
@@ -193,18 +198,37 @@ impl Sweep {
         filter.into()
     }
 
-    /// News of a peer's terms that it did not sign.
+    /// Whoever is connected to a node wants to hear what others say.
+    fn have_listeners(&mut self, node: NodeIndex) {
+        let filter = GossipTimestampFilter {
+            chain_hash: ChainHash::REGTEST,
+            first_timestamp: 0,
+            timestamp_range: u32::MAX,
+        };
+        for peer in 0..self.world.nodes.len() {
+            if self.world.is_connected(peer, node) {
+                self.world.say(peer, node, &filter.clone().into());
+            }
+        }
+    }
+
+    /// News of a peer's terms that it did not sign, or that are not its own, or no news.
     fn false_terms(&mut self, from: NodeIndex, to: NodeIndex) -> Vec<Message> {
         let peer = self.world.nodes[to].id();
+        let lie = match self.random.below(4) {
+            0 => Lie::OfOtherEnd,
+            1 => Lie::OutOfDate,
+            _ => Lie::Unsigned,
+        };
         let shared = self.world.nodes[from].channel_with(&peer);
         let terms = shared.and_then(|channel| {
             let id = channel.state().facts.channel_id;
-            self.world.falsely_signed_terms(to, id)
+            self.world.false_terms(from, to, id, lie)
         });
-        if terms.is_some() {
+        if terms.is_some() && lie == Lie::Unsigned {
             self.liars.insert((from, to));
         }
-        terms.into_iter().map(Message::from).collect()
+        terms.into_iter().collect()
     }
 
     /// Half of an announcement that signs nothing, of the right channel or of another.

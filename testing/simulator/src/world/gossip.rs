@@ -1,7 +1,7 @@
 //! What nodes tell each other of their channels (BOLT 7).
 
-use quittance_channel::{Channel, ForwardingPolicy, Link, Phase};
-use quittance_manager::Command;
+use quittance_channel::{Channel, ChannelState, ForwardingPolicy, Link, Phase};
+use quittance_manager::{Command, Input};
 use quittance_payments::HintHop;
 use quittance_primitives::{BlockCount, ChannelId, MilliSatoshi, NodeId};
 use quittance_wire::ChannelUpdate;
@@ -45,40 +45,63 @@ impl World {
         }
     }
 
+    /// What a node knows of the terms of a peer.
+    fn all_heard(&self, node: NodeIndex, peer: &NodeId) -> Vec<(ChannelId, Option<ChannelUpdate>)> {
+        let process = self.nodes[node].process.iter();
+        let channels = process.flat_map(|process| process.manager.channels().map(Channel::state));
+        let ids = channels
+            .filter(|state| state.facts.peer == *peer)
+            .map(|state| state.facts.channel_id);
+        ids.map(|id| (id, self.heard(node, id).cloned())).collect()
+    }
+
+    /// What a peer says of its terms is put before a node, which believes no more of it than it may: what the peer signed, of the peer's own
+    /// end, and later than what it said before.
+    pub(super) fn put_terms_before(&mut self, node: NodeIndex, peer: &NodeId, input: Input) {
+        let before = self.all_heard(node, peer);
+        self.input(node, input);
+        for (id, known) in before {
+            let now = self.heard(node, id);
+            let Some(believed) = now.filter(|now| Some(*now) != known.as_ref()) else {
+                continue;
+            };
+            let is_news = known.is_none_or(|known| known.timestamp < believed.timestamp);
+            let is_its_own =
+                believed.channel_flags & ChannelUpdate::DIRECTION == direction(peer, &self.nodes[node].id());
+            if !is_news || !is_its_own || !is_signed(peer, believed) {
+                let what = format!("node {node} believes {believed:?} of its peer, which is no news of that end");
+                self.checker.found("BOLT 7", what);
+            }
+        }
+    }
+
     /// A node's terms left it: its own, or those of a channel's other end, which it passes on.
     pub(super) fn update_left(&mut self, node: NodeIndex, to: &NodeId, update: &ChannelUpdate) {
+        let name = update.short_channel_id;
         let channels = self.nodes[node]
             .process
             .iter()
-            .flat_map(|process| process.manager.channels());
-        let is_meant = |channel: &&Channel| {
-            let funding = channel.state().funding;
-            funding.is_some_and(|funding| funding.short_channel_id == update.short_channel_id)
-        };
-        let Some(channel) = channels.into_iter().find(is_meant) else {
+            .flat_map(|process| process.manager.channels().map(Channel::state));
+        let is_meant =
+            |state: &&ChannelState| state.is_at(name) || state.is_named(name) || state.name_at_peer() == Some(name);
+        let Some(state) = channels.into_iter().find(is_meant) else {
             return;
         };
-        let peer = channel.state().facts.peer;
-        let direction = u8::from(self.nodes[node].id() > peer);
-        let is_own = update.channel_flags & ChannelUpdate::DIRECTION == direction;
-        if *to != peer && update.message_flags & ChannelUpdate::DONT_FORWARD != 0 {
-            let what = format!("node {node} tells another than the peer of {}", update.short_channel_id);
+        let peer = state.facts.peer;
+        let is_for_peer = update.message_flags & ChannelUpdate::DONT_FORWARD != 0;
+        if *to != peer && (is_for_peer || !self.checker.has_announced(node, name)) {
+            let what = format!("node {node} tells another than the peer of {name}, which it has not announced");
             self.checker.found("BOLT 7", what);
         }
-        if is_own {
+        if update.channel_flags & ChannelUpdate::DIRECTION == direction(&self.nodes[node].id(), &peer) {
             self.checker.terms_left(node, update);
             return;
         }
-        let key = peer.public_key().expect("nodes of these worlds have keys");
-        if SECP256K1
-            .verify_ecdsa(&update.signature_hash(), &update.signature, &key)
-            .is_err()
-        {
-            let what = format!(
-                "node {node} passes on terms of {} that nobody signed",
-                update.short_channel_id
+        if !is_signed(&peer, update) {
+            self.checker.found(
+                "BOLT 7",
+                format!("node {node} passes on terms of {name} that nobody signed"),
             );
-            self.checker.found("BOLT 7", what);
         }
     }
 
@@ -151,6 +174,18 @@ impl World {
             self.checker.found("BOLT 7", what);
         }
     }
+}
+
+/// The direction in which `from` forwards to `to`.
+fn direction(from: &NodeId, to: &NodeId) -> u8 {
+    u8::from(from > to) * ChannelUpdate::DIRECTION
+}
+
+fn is_signed(node: &NodeId, update: &ChannelUpdate) -> bool {
+    let key = node.public_key().expect("nodes of these worlds have keys");
+    SECP256K1
+        .verify_ecdsa(&update.signature_hash(), &update.signature, &key)
+        .is_ok()
 }
 
 fn is_usable(channel: &Channel) -> bool {

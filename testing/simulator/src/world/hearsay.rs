@@ -32,6 +32,17 @@ pub(super) struct Questions {
     standing: BTreeSet<(NodeIndex, ShortChannelId)>,
 }
 
+/// What is wrong with terms that a peer brings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lie {
+    /// The signature is of something else.
+    Unsigned,
+    /// The peer says by what the other end forwards, under its own signature.
+    OfOtherEnd,
+    /// The peer has said something else since.
+    OutOfDate,
+}
+
 #[derive(Clone, Debug)]
 enum Question {
     Blocks {
@@ -73,14 +84,20 @@ impl World {
         self.put_on_wire(from, to, message.encode(), 0);
     }
 
-    /// News of a node's terms with a signature of something else; nothing as long as its peer has not heard of any.
-    pub fn falsely_signed_terms(&self, to: NodeIndex, channel: ChannelId) -> Option<ChannelUpdate> {
+    /// Terms of a channel that are not what `from` says of it to `to`; nothing as long as `to` has not heard what it does say.
+    pub fn false_terms(&self, from: NodeIndex, to: NodeIndex, channel: ChannelId, lie: Lie) -> Option<Message> {
         let heard = self.heard(to, channel)?;
-        Some(ChannelUpdate {
+        let mut terms = ChannelUpdate {
             timestamp: heard.timestamp + 1,
             fee_base_msat: heard.fee_base_msat ^ 1,
             ..heard.clone()
-        })
+        };
+        match lie {
+            Lie::Unsigned => return Some(terms.into()),
+            Lie::OfOtherEnd => terms.channel_flags ^= ChannelUpdate::DIRECTION,
+            Lie::OutOfDate => terms.timestamp = heard.timestamp - 1,
+        }
+        Some(self.signed(from, GossipToSign::Update(terms)))
     }
 
     /// Half of an announcement that signs nothing.
@@ -91,6 +108,15 @@ impl World {
             node_signature: GossipToSign::unsigned(),
             bitcoin_signature: GossipToSign::unsigned(),
         }
+    }
+
+    /// A node calls itself something else, under a signature of another name.
+    pub fn falsely_renamed(&self, node: NodeIndex, timestamp: u32) -> Message {
+        let mut renamed = self.renamed(node, timestamp);
+        if let Message::NodeAnnouncement(announcement) = &mut renamed {
+            announcement.alias[31] ^= 1;
+        }
+        renamed
     }
 
     /// A node calls itself something else, under its signature.
@@ -107,10 +133,13 @@ impl World {
             addresses: NodeAddresses::default(),
             excess: Excess::default(),
         };
-        let to_sign = GossipToSign::Node(Box::new(announcement));
-        self.nodes[node]
-            .signer
-            .complete(Outgoing::Gossip(Box::new(to_sign)), &mut SignedAhead::default())
+        self.signed(node, GossipToSign::Node(Box::new(announcement)))
+    }
+
+    /// What a node says under its signature, whatever its engine says.
+    fn signed(&self, node: NodeIndex, to_sign: GossipToSign) -> Message {
+        let outgoing = Outgoing::Gossip(Box::new(to_sign));
+        self.nodes[node].signer.complete(outgoing, &mut SignedAhead::default())
     }
 
     /// The places of a node's channels, public or not.
