@@ -119,11 +119,19 @@ pub enum Mutant {
     UpgradeUnannounced,
     /// A state that its peer has not confirmed is broadcast after a reorganisation took back what closed the channel.
     BarredUntilSeen,
+    /// What a peer says of its terms is believed without its signature.
+    UnsignedTermsBelieved,
+    /// What a peer calls itself is believed without its signature.
+    UnsignedNameBelieved,
+    /// Everybody is told the terms of a channel that is not announced.
+    PrivateTermsTold,
+    /// An answer about blocks leaves out the last of their channels.
+    AnswerLeavesOut,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 54] = [
+    pub const ALL: [Self; 58] = [
         Self::PreimageNotKept,
         Self::OutcomeReleasedAtRevocation,
         Self::OutcomeReleasedOnHandling,
@@ -178,6 +186,10 @@ impl Mutant {
         Self::AliasNotLogged,
         Self::UpgradeUnannounced,
         Self::BarredUntilSeen,
+        Self::UnsignedTermsBelieved,
+        Self::UnsignedNameBelieved,
+        Self::PrivateTermsTold,
+        Self::AnswerLeavesOut,
     ];
 }
 

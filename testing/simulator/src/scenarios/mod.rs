@@ -132,6 +132,8 @@ scenarios! {
     "CH-12" close force_close_is_final_once_durable,
     "GO-01" go terms_reach_the_peer_whatever_crashes,
     "GO-02" go announcement_is_agreed_on_whatever_crashes,
+    "GO-03" go false_words_are_believed_by_nobody,
+    "GO-04" go questions_are_answered_whole_whatever_crashes,
     "RE-01" re unsynced_commitment_is_never_seen,
     "RE-02" re signed_commitment_is_repeated_unchanged,
     "RE-03" re owed_revocation_and_commitment_keep_their_order,

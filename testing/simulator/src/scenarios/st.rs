@@ -65,7 +65,10 @@ pub(super) fn durable_steps_release_what_they_owe(effort: Effort) -> Report {
 }
 
 fn forward_with(chosen: fn(&CrashPlan) -> bool, effort: Effort) -> Report {
-    let mut world = line();
+    forward_in(line(), chosen, effort)
+}
+
+fn forward_in(mut world: World, chosen: fn(&CrashPlan) -> bool, effort: Effort) -> Report {
     let invoice = world.invoice(C, AMOUNT);
     let script = |world: &mut World| {
         pay_through(world, &invoice);
@@ -77,7 +80,9 @@ fn forward_with(chosen: fn(&CrashPlan) -> bool, effort: Effort) -> Report {
 }
 
 pub(super) fn torn_last_batch_is_dropped_whole(effort: Effort) -> Report {
-    forward_with(|plan| matches!(plan.harm, Harm::Dies(Keep::Torn { .. })), effort)
+    let is_torn: fn(&CrashPlan) -> bool = |plan| matches!(plan.harm, Harm::Dies(Keep::Torn { .. }));
+    // An event of which half is there is told again under another number, unless it was handled meanwhile.
+    forward_with(is_torn, effort) + forward_in(unhandled(line()), is_torn, effort)
 }
 
 pub(super) fn failed_fsync_is_not_retried_into_success(effort: Effort) -> Report {

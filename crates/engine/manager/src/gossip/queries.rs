@@ -143,6 +143,10 @@ impl ChannelManager {
         };
         announced.retain(|(name, _)| (u64::from(first)..end).contains(&u64::from(name.block().0)));
         announced.truncate(CHANNELS_PER_REPLY);
+        #[cfg(feature = "mutants")]
+        if quittance_journal::mutant::is_on(quittance_journal::mutant::Mutant::AnswerLeavesOut) {
+            announced.pop();
+        }
         let options = query.query_option.map_or(0, |option| option.0);
         let ends: Vec<_> = announced.iter().map(|(_, id)| self.updates_by_end(id)).collect();
         let timestamps = ends.iter().map(|[one, two]| ChannelUpdateTimestamps {

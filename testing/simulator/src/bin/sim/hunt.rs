@@ -145,7 +145,8 @@ mod switched {
     }
 
     /// Rows that are about what a mutant does, where chance would seldom come to it: they are tried first.
-    const STORIES: [(Mutant, &str); 21] = [
+    const STORIES: [(Mutant, &str); 27] = [
+        (Mutant::OutcomeReleasedAtRevocation, "OP-02"),
         (Mutant::PaymentRowAfterSend, "OP-09"),
         (Mutant::OldRowBelieved, "OP-11"),
         (Mutant::SignedAgainOtherwise, "RE-02"),
@@ -155,6 +156,7 @@ mod switched {
         (Mutant::FundingForgottenEarly, "CH-05"),
         (Mutant::RetrySendsAll, "OP-18"),
         (Mutant::HeldFailedAtStart, "IN-05"),
+        (Mutant::TornBatchKept, "ST-03"),
         (Mutant::FailedSyncRetried, "ST-04"),
         (Mutant::UnreadableIsAbsent, "ST-08"),
         (Mutant::PreimageOnChainIgnored, "OC-01"),
@@ -167,7 +169,14 @@ mod switched {
         (Mutant::AliasNotLogged, "CH-08"),
         (Mutant::UpgradeUnannounced, "ST-14"),
         (Mutant::BarredUntilSeen, "RB-11"),
+        (Mutant::UnsignedTermsBelieved, "GO-03"),
+        (Mutant::UnsignedNameBelieved, "GO-03"),
+        (Mutant::PrivateTermsTold, "GO-02"),
+        (Mutant::AnswerLeavesOut, "GO-04"),
     ];
+
+    /// Runs of each schedule of a row that is about what a mutant does.
+    const RUNS_OF_STORY: usize = 256;
 
     fn by_rows(bug: Mutant, share: Duration) -> Option<String> {
         let started = Instant::now();
@@ -177,7 +186,8 @@ mod switched {
         let then = scenarios::ALL.iter().filter(|row| !is_about_it(row));
         for row in first.chain(then) {
             mutant::switch_on(Some(bug));
-            let outcome = std::panic::catch_unwind(|| (row.run)(Effort { runs_max: 16 }));
+            let runs_max = if is_about_it(&row) { RUNS_OF_STORY } else { 16 };
+            let outcome = std::panic::catch_unwind(|| (row.run)(Effort { runs_max }));
             mutant::switch_on(None);
             match outcome {
                 Ok(report) => runs += report.runs,
