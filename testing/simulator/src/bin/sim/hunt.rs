@@ -176,7 +176,7 @@ mod switched {
     ];
 
     /// Runs of each schedule of a row that is about what a mutant does.
-    const RUNS_OF_STORY: usize = 256;
+    const RUNS_OF_STORY: usize = 48;
 
     fn by_rows(bug: Mutant, share: Duration) -> Option<String> {
         let started = Instant::now();
