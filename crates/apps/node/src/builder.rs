@@ -11,7 +11,7 @@ use bitcoin::{Network, Script, ScriptBuf, Transaction, Txid};
 use quittance_chain::{FeePolicy, Pace, Tip};
 use quittance_channel::opening::OpeningPolicy;
 use quittance_channel::{ChannelLimits, ForwardingPolicy, InlineVerifier};
-use quittance_journal::{Gate, HeaderRow, Key, KeyRange, Space, Step, Store, decode_record};
+use quittance_journal::{EventNumber, Gate, HeaderRow, Key, KeyRange, Space, Step, Store, decode_record};
 use quittance_manager::{ChannelManager, Context, Face, ForwardConfig, ManagerConfig, Upgrade};
 use quittance_net::{Config, Limits, Network as Peers, PeerAddress, Timing};
 use quittance_payments::{DirectRouter, InvoiceKey};
@@ -291,7 +291,7 @@ impl NodeBuilder {
             sweep_to: ground.sweep_to,
             coins: ground.coins,
             rewound: beginning.rewound,
-            progress: watch::Sender::new(0),
+            progress: watch::Sender::new(EventNumber(0)),
             folder: self.folder.clone(),
             work: Work::default(),
         };

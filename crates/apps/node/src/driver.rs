@@ -140,8 +140,8 @@ pub(crate) struct Driver {
     pub(crate) coins: Vec<bitcoin::Amount>,
     /// The last common block, when blocks that the engine has read were taken back while the node was away.
     pub(crate) rewound: Option<Tip>,
-    /// Told whenever an event was shown: for whoever waits for a payment's end.
-    pub(crate) progress: watch::Sender<u64>,
+    /// Told whenever there is a new event and it is durable, whether it is shown by now or not: for whoever waits for a payment's end.
+    pub(crate) progress: watch::Sender<EventNumber>,
     pub(crate) folder: PathBuf,
     pub(crate) work: Work,
 }
@@ -300,10 +300,20 @@ impl Driver {
         } else {
             Signing::Now
         };
+        let before = self.manager.next_event();
         let mut step = self.manager.handle_one(input, signing, &context);
         payment_times::note(&mut step, &self.store, begins, now_ms)?;
         received::note(&mut step, now_ms)?;
-        self.append(step)
+        self.append(step)?;
+        let next = self.manager.next_event();
+        if next > before {
+            let progress = self.progress.clone();
+            let tell = move || {
+                progress.send_replace(next);
+            };
+            self.work.answers.push_back((self.gate.appended(), Box::new(tell)));
+        }
+        Ok(())
     }
 
     fn fee_estimates(&self) -> FeeEstimates {

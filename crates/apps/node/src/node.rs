@@ -48,7 +48,7 @@ pub(crate) struct Parts {
     pub(crate) watch: Watch,
     pub(crate) addresses: Vec<SocketAddr>,
     pub(crate) feerates: watch::Receiver<Option<Feerates>>,
-    pub(crate) progress: watch::Receiver<u64>,
+    pub(crate) progress: watch::Receiver<EventNumber>,
     pub(crate) stopped: watch::Receiver<Option<StopReason>>,
     pub(crate) peer_addresses: Arc<AddressBook>,
     pub(crate) opening: OpeningPolicy,

@@ -1,4 +1,5 @@
-//! Payments that are made at once: what comes together is signed for once, by the last of it, and nothing is left unsigned.
+//! Payments that are made at once: what comes together is signed for once, by the last of it, and nothing is left unsigned. Then one more,
+//! while nobody has handled an event and none is shown any more: who waits for its end hears of it.
 
 mod common;
 
@@ -49,6 +50,13 @@ async fn every_payment_of_a_crowd_is_signed_for_in_the_end() -> Outcome<()> {
     for payment in tokio::time::timeout(PATIENCE, futures_util::future::try_join_all(payments)).await?? {
         assert!(matches!(payment.status, PaymentStatus::Sent { .. }), "{payment:?}");
     }
+    let invoice = bob
+        .invoice(InvoiceRequest::of(MilliSatoshi(20_000_000), "one more"))
+        .await?;
+    let id = PaymentId([PAYMENTS + 1; 32]);
+    alice.pay_invoice(id, &invoice, None, PayLimits::default()).await?;
+    let payment = tokio::time::timeout(PATIENCE, alice.outcome(id)).await??;
+    assert!(matches!(payment.status, PaymentStatus::Sent { .. }), "{payment:?}");
     for node in &nodes {
         let figures = node.figures().await?;
         assert!(

@@ -72,6 +72,11 @@ impl Events {
         self.unhandled.range(..self.handled_below).map(|(number, _)| *number)
     }
 
+    /// The number that is given next.
+    pub(crate) const fn next_number(&self) -> EventNumber {
+        self.next
+    }
+
     /// Gives the next number away.
     pub(crate) fn number(&mut self, turn: &mut Turn<'_>) -> EventNumber {
         let number = self.next;

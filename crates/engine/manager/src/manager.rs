@@ -200,6 +200,11 @@ impl ChannelManager {
         self.events.unhandled().count()
     }
 
+    /// The number of the event that comes next, shown or not. Payments end with one.
+    pub fn next_event(&self) -> EventNumber {
+        self.events.next_number()
+    }
+
     /// Whether a user who was shown events up to `shown` since the start can have handled everything up to `last`: if not,
     /// [`Input::EventHandled`] is refused. An event of an earlier life of the node may be confirmed although its row was lost since.
     pub fn may_be_handled(&self, last: EventNumber, shown: Option<EventNumber>) -> bool {

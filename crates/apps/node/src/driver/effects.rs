@@ -112,7 +112,6 @@ impl Driver {
             warn!(%channel, why, "a channel is closed");
         }
         self.work.desk.get_or_insert_with(Desk::new).show(event);
-        self.progress.send_modify(|shown| *shown += 1);
         match self.handling {
             EventHandling::ByListener => Ok(()),
             EventHandling::AtOnce => self.handle(Input::EventHandled(number)),
