@@ -19,6 +19,8 @@ pub(crate) enum ChannelKind {
     Anchors,
     /// `option_static_remotekey` alone: it does not offer anchors.
     StaticRemotekey,
+    /// `option_anchors`, with as many HTLCs to it as BOLT 2 allows: a node without a wallet, which is there to be paid.
+    Roomy,
 }
 
 /// An LDK node, running or not.
@@ -59,6 +61,7 @@ impl Ldk {
         let kind = match kind {
             ChannelKind::Anchors => "anchors",
             ChannelKind::StaticRemotekey => "static",
+            ChannelKind::Roomy => "roomy",
         };
         let arguments = vec![
             folder.join("ldk").display().to_string(),

@@ -92,7 +92,7 @@ const COMPLAINTS: [&str; 4] = [
 const NAMES: [&str; 3] = ["alice", "bob", "carol"];
 
 impl World {
-    /// So many of our nodes and of LDK's, each with coins; nobody is connected.
+    /// So many of our nodes and of LDK's, each with coins if it has a wallet; nobody is connected.
     pub(crate) fn new(tools: &Tools, (ours, ldk): (usize, usize), kind: ChannelKind) -> Outcome<Self> {
         let folder = tempfile::Builder::new().prefix("quittance-interop-").tempdir()?;
         let ground = Ground::new(folder.path(), tools.bitcoind.as_deref())?;
@@ -127,7 +127,7 @@ impl World {
                 kind,
             )?);
         }
-        world.fund()?;
+        world.fund(kind)?;
         Ok(world)
     }
 
@@ -151,12 +151,16 @@ impl World {
         })
     }
 
-    fn fund(&mut self) -> Outcome<()> {
+    fn fund(&mut self, kind: ChannelKind) -> Outcome<()> {
         for node in 0..self.ours.len() {
             let address: NewAddress = self.ours[node].caller()?.post("/v1/address", &serde_json::json!({}))?;
             self.ground.fund(&address.address, COINS_SAT)?;
         }
-        for node in 0..self.ldk.len() {
+        let wallets = match kind {
+            ChannelKind::Anchors | ChannelKind::StaticRemotekey => self.ldk.len(),
+            ChannelKind::Roomy => 0,
+        };
+        for node in 0..wallets {
             let address: String = self.ldk[node].ask(&Call::Address)?;
             self.ground.fund(&address, COINS_SAT)?;
         }
@@ -167,7 +171,7 @@ impl World {
                 Ok(balance.confirmed_sat >= COINS_SAT)
             })?;
         }
-        for node in 0..self.ldk.len() {
+        for node in 0..wallets {
             wait_for("LDK's wallet sees its coins", || {
                 Ok(self.ldk[node].balance()?.spendable >= COINS_SAT)
             })?;

@@ -120,6 +120,6 @@ fn socket(text: &str) -> Outcome<SocketAddress> {
     Ok(SocketAddress::from_str(text).map_err(|error| format!("{text}: {error:?}"))?)
 }
 
-fn bytes(text: &str) -> Outcome<[u8; 32]> {
+pub(crate) fn bytes(text: &str) -> Outcome<[u8; 32]> {
     Ok(<[u8; 32]>::from_hex(text)?)
 }

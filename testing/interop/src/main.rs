@@ -1,10 +1,12 @@
 //! An LDK node as a process, which does what it is told by lines on standard input, and answers by lines on standard output
 //! ([`protocol`]). It ends with its standard input, and bears being killed at any moment: its store is what `ldk-node` makes of it.
+//! One that is to hold more HTLCs than `ldk-node` allows is made of LDK's parts instead, and stores nothing ([`roomy`]).
 
 #![forbid(unsafe_code)]
 
 mod commands;
 mod protocol;
+mod roomy;
 mod shown;
 
 use std::io::{BufRead, Write};
@@ -17,19 +19,32 @@ use ldk_node::config::{AsyncPaymentsRole, Config};
 use ldk_node::lightning::ln::msgs::SocketAddress;
 use ldk_node::logger::LogLevel;
 use ldk_node::{Builder, Node};
+use serde_json::Value;
 
 use protocol::{Answer, Call};
+use roomy::Roomy;
 
 /// A result whose error is told as it is.
 type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 
-/// How it is started: `FOLDER LISTEN BITCOIND_HOST:PORT COOKIE_FILE TYPE`, where the type of its channels is `anchors` or `static`.
+/// How it is started: `FOLDER LISTEN BITCOIND_HOST:PORT COOKIE_FILE KIND`.
 struct Arguments {
     folder: String,
     listen: SocketAddress,
     bitcoind: (String, u16),
     credentials: (String, String),
-    anchors: bool,
+    kind: Kind,
+}
+
+/// What its channels are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// `anchors`.
+    Anchors,
+    /// `static`: it does not offer anchors.
+    StaticRemotekey,
+    /// `roomy`: anchors, and as many HTLCs as BOLT 2 allows.
+    Roomy,
 }
 
 fn main() -> ExitCode {
@@ -46,7 +61,7 @@ impl Arguments {
     fn read() -> Outcome<Self> {
         let given: Vec<String> = std::env::args().skip(1).collect();
         let [folder, listen, bitcoind, cookie, kind] = given.as_slice() else {
-            return Err("say FOLDER LISTEN BITCOIND_HOST:PORT COOKIE_FILE anchors|static".into());
+            return Err("say FOLDER LISTEN BITCOIND_HOST:PORT COOKIE_FILE anchors|static|roomy".into());
         };
         let (host, port) = bitcoind.split_once(':').ok_or("bitcoind is HOST:PORT")?;
         let cookie = std::fs::read_to_string(PathBuf::from(cookie))?;
@@ -56,25 +71,37 @@ impl Arguments {
             listen: listen.parse().map_err(|error| format!("{listen}: {error:?}"))?,
             bitcoind: (host.to_owned(), port.parse()?),
             credentials: (user.to_owned(), password.to_owned()),
-            anchors: match kind.as_str() {
-                "anchors" => true,
-                "static" => false,
-                other => return Err(format!("{other} is no type of channels").into()),
+            kind: match kind.as_str() {
+                "anchors" => Kind::Anchors,
+                "static" => Kind::StaticRemotekey,
+                "roomy" => Kind::Roomy,
+                other => return Err(format!("{other} is no kind of channels").into()),
             },
         })
     }
 }
 
 fn run(arguments: &Arguments) -> Outcome<()> {
+    if arguments.kind == Kind::Roomy {
+        let node = Roomy::start(arguments)?;
+        return obey(|call| node.carry_out(call));
+    }
     let node = Arc::new(build(arguments)?);
     node.start()?;
     let events = Arc::new(Mutex::new(Vec::new()));
     listen(Arc::clone(&node), Arc::clone(&events));
+    obey(|call| commands::carry_out(&node, &events, call))?;
+    node.stop()?;
+    Ok(())
+}
+
+/// Carries out what it is told until there is nobody to tell.
+fn obey(carry_out: impl Fn(Call) -> Outcome<Value>) -> Outcome<()> {
     let mut output = std::io::stdout().lock();
     for line in std::io::stdin().lock().lines() {
         let done = serde_json::from_str::<Call>(&line?)
             .map_err(Into::into)
-            .and_then(|call| commands::carry_out(&node, &events, call));
+            .and_then(&carry_out);
         let answer = match done {
             Ok(value) => Answer::Done(value),
             Err(error) => Answer::Refused(error.to_string()),
@@ -82,7 +109,6 @@ fn run(arguments: &Arguments) -> Outcome<()> {
         writeln!(output, "{}", serde_json::to_string(&answer)?)?;
         output.flush()?;
     }
-    node.stop()?;
     Ok(())
 }
 
@@ -92,7 +118,7 @@ fn build(arguments: &Arguments) -> Outcome<Node> {
         network: Network::Regtest,
         ..Config::default()
     };
-    if !arguments.anchors {
+    if arguments.kind == Kind::StaticRemotekey {
         config.anchor_channels_config = None;
     }
     let mut builder = Builder::from_config(config);

@@ -55,43 +55,117 @@ pub(crate) fn many_to_ours(world: &mut World, effort: &Effort) -> Outcome<String
     Ok(format!("{many} HTLCs at once"))
 }
 
-/// As many as LDK accepts at once, and more, which have to wait for a place or find none.
-pub(crate) fn many_to_ldk(world: &mut World, _: &Effort) -> Outcome<String> {
-    let mut orders = Vec::new();
-    for _ in 0..LDK_ACCEPTS {
-        let (preimage, hash) = secret(world);
-        let invoice = world.ldk_invoice(0, Some(1_500_000), Some(hash))?;
-        orders.push((world.order(0, &invoice, None, 0)?.id, preimage, hash));
-    }
-    wait_for("LDK holds them all", || {
-        let events: Vec<String> = world.ldk[0].ask(&Call::Events { from: 0 })?;
-        Ok(orders.iter().all(|(_, _, hash)| {
-            let hash = hash.to_string();
-            events
-                .iter()
-                .any(|event| event.starts_with("PaymentClaimable") && event.contains(&hash))
-        }))
-    })?;
-    let invoice = world.ldk_invoice(0, Some(1_500_000), None)?;
-    let one_more = world.order(0, &invoice, None, 5)?;
-    if one_more.state == PaymentState::Sent {
-        return Err(format!("LDK accepts {LDK_ACCEPTS} HTLCs, and one more was paid").into());
-    }
-    for (_, preimage, _) in &orders {
-        world.ldk[0].ask::<()>(&Call::Claim {
-            preimage: preimage.to_string(),
-            amount_msat: 1_500_000,
-        })?;
-    }
-    for (id, _, _) in &orders {
-        expect_ended(world, *id, Some(PaymentState::Sent))?;
-    }
-    expect_ended(world, one_more.id, None)?;
-    Ok(format!("{LDK_ACCEPTS} HTLCs at once, which is what LDK allows"))
+/// As many as `ldk-node` accepts at once, and one more, which has to wait for a place or finds none.
+pub(crate) fn many_to_ldk_node(world: &mut World, _: &Effort) -> Outcome<String> {
+    let held = Held::at_ldk(world, LDK_NODE_ACCEPTS)?;
+    let one_more = held.one_more(world)?;
+    held.end(world, |_| true)?;
+    let one_more = expect_ended(world, one_more, None)?;
+    Ok(format!(
+        "{LDK_NODE_ACCEPTS} HTLCs at once, which is what `ldk-node` allows; one more: {one_more:?}"
+    ))
 }
 
-/// `max_accepted_htlcs` of LDK.
-const LDK_ACCEPTS: u32 = 50;
+/// As many as BOLT 2 allows in a soak, and one more. LDK claims two of three, and refuses the third.
+pub(crate) fn many_to_ldk(world: &mut World, effort: &Effort) -> Outcome<String> {
+    let many = effort.count(60, HTLCS_MAX);
+    let held = Held::at_ldk(world, many)?;
+    let one_more = match many {
+        HTLCS_MAX => Some(held.one_more(world)?),
+        _ => None,
+    };
+    let claimed = held.end(world, |number| number % 3 != 2)?;
+    let mut told = format!("{many} HTLCs at once, {claimed} claimed");
+    if let Some(one_more) = one_more {
+        let state = expect_ended(world, one_more, None)?;
+        told = format!("{told}; one more: {state:?}");
+    }
+    Ok(told)
+}
+
+/// `max_accepted_htlcs` of `ldk-node`.
+const LDK_NODE_ACCEPTS: u32 = 50;
+/// BOLT 2: `max_accepted_htlcs` is no more than this.
+const HTLCS_MAX: u32 = 483;
+/// What each of many payments is: it has an output, and all of them together are less than LDK lets be on their way.
+const EACH_MSAT: u64 = 1_500_000;
+
+/// Payments of ours that LDK holds.
+struct Held(Vec<HeldPayment>);
+
+struct HeldPayment {
+    id: Hex<32>,
+    preimage: Hex<32>,
+    hash: Hex<32>,
+}
+
+impl Held {
+    /// Sends so many, and waits until LDK holds them all.
+    fn at_ldk(world: &mut World, many: u32) -> Outcome<Self> {
+        let mut held = Vec::new();
+        for _ in 0..many {
+            let (preimage, hash) = secret(world);
+            let invoice = world.ldk_invoice(0, Some(EACH_MSAT), Some(hash))?;
+            let id = world.order(0, &invoice, None, 0)?.id;
+            held.push(HeldPayment { id, preimage, hash });
+        }
+        wait_for("LDK holds them all", || {
+            let events: Vec<String> = world.ldk[0].ask(&Call::Events { from: 0 })?;
+            let claimable: Vec<&String> = events
+                .iter()
+                .filter(|event| event.starts_with("PaymentClaimable"))
+                .collect();
+            Ok(held.iter().all(|payment| {
+                let hash = payment.hash.to_string();
+                claimable.iter().any(|event| event.contains(&hash))
+            }))
+        })?;
+        let channels = world.ours[0].channels()?.channels;
+        let htlcs: u64 = channels.iter().map(|channel| channel.htlcs).sum();
+        if htlcs != u64::from(many) {
+            return Err(format!("LDK holds {many} payments, and there are {htlcs} HTLCs").into());
+        }
+        Ok(Self(held))
+    }
+
+    /// One more, for which LDK has no room.
+    fn one_more(&self, world: &mut World) -> Outcome<Hex<32>> {
+        let invoice = world.ldk_invoice(0, Some(EACH_MSAT), None)?;
+        let payment = world.order(0, &invoice, None, 5)?;
+        if payment.state == PaymentState::Sent {
+            return Err(format!("LDK accepts {} HTLCs, and one more was paid", self.0.len()).into());
+        }
+        Ok(payment.id)
+    }
+
+    /// LDK claims those that are to be claimed, by their numbers, and refuses the others; our node knows of each. How many it claimed.
+    fn end(&self, world: &mut World, is_claimed: fn(usize) -> bool) -> Outcome<usize> {
+        let mut claimed = 0;
+        for (number, payment) in self.0.iter().enumerate() {
+            let call = if is_claimed(number) {
+                claimed += 1;
+                Call::Claim {
+                    preimage: payment.preimage.to_string(),
+                    amount_msat: EACH_MSAT,
+                }
+            } else {
+                Call::Refuse {
+                    hash: payment.hash.to_string(),
+                }
+            };
+            world.ldk[0].ask::<()>(&call)?;
+        }
+        for (number, payment) in self.0.iter().enumerate() {
+            let state = if is_claimed(number) {
+                PaymentState::Sent
+            } else {
+                PaymentState::Failed
+            };
+            expect_ended(world, payment.id, Some(state))?;
+        }
+        Ok(claimed)
+    }
+}
 
 /// The connection is cut again and again while payments go both ways.
 pub(crate) fn cuts(world: &mut World, effort: &Effort) -> Outcome<String> {

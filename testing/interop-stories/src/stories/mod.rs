@@ -104,8 +104,15 @@ pub(crate) const GROUPS: &[Group] = &[
         build: neighbours,
         stories: &[
             every("many HTLCs at once from LDK, held and claimed", load::many_to_ours),
-            smoke("many HTLCs at once to LDK, and one more", load::many_to_ldk),
+            smoke("many HTLCs at once to LDK, and one more", load::many_to_ldk_node),
         ],
+    },
+    Group {
+        build: roomy_neighbours,
+        stories: &[every(
+            "many HTLCs at once to LDK, held, claimed and refused",
+            load::many_to_ldk,
+        )],
     },
     Group {
         build: opened_by_ldk,
@@ -296,7 +303,16 @@ fn strangers(tools: &Tools) -> Outcome<World> {
 
 /// One of ours and one of LDK's, with a channel that both can pay through.
 fn neighbours(tools: &Tools) -> Outcome<World> {
-    let mut world = strangers(tools)?;
+    neighbours_of(tools, ChannelKind::Anchors)
+}
+
+/// The same, and LDK accepts as many HTLCs as BOLT 2 allows.
+fn roomy_neighbours(tools: &Tools) -> Outcome<World> {
+    neighbours_of(tools, ChannelKind::Roomy)
+}
+
+fn neighbours_of(tools: &Tools, kind: ChannelKind) -> Outcome<World> {
+    let mut world = World::new(tools, (1, 1), kind)?;
     world.connect(0, 0, By::Ours)?;
     world.open(0, 0, even(By::Ours))?;
     world.wait_until_usable(0, 0, 1)?;
