@@ -112,13 +112,11 @@ fn work(
             }
         }
         node.hear()?;
-        // In halves, so that the nodes do not wait for each other with the whole of it in one's hands.
-        let upto = at_once.min(under_way + at_once.div_ceil(2));
-        while under_way < upto
+        while under_way < at_once
             && let Some(payment) = payments.next()
         {
             under_way += 1;
-            let is_last = under_way == upto || payments.peek().is_none();
+            let is_last = under_way == at_once || payments.peek().is_none();
             node.handle(payment, if is_last { Signing::Now } else { Signing::WithTheNext })?;
         }
         drop(gathering);
