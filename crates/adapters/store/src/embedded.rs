@@ -21,7 +21,7 @@ use quittance_journal::{Batch, Key, KeyRange, Lsn, ReadError, Store, StoreFailed
 use database::{Checkpoint, Database, Place, Syncs};
 use error::io_error;
 use lock::Lock;
-use shared::{Shared, Written};
+use shared::{Group, Shared, Written};
 
 pub use error::OpenError;
 pub use inspect::{Inspection, Report, read_any_version};
@@ -84,7 +84,7 @@ impl Gathering {
             return false;
         }
         let _guard = FailOnPanic(&self.shared);
-        write_waiting(&self.shared, &self.database);
+        write_waiting(&self.shared, &self.database, Shared::waiting_group);
         true
     }
 }
@@ -362,7 +362,7 @@ fn run_writer(shared: &Arc<Shared>, database: &Mutex<Database>, keeper: Database
 
 fn write_groups(shared: &Shared, database: &Mutex<Database>, wake_keeper: SyncSender<()>) {
     while shared.wait_for_work() {
-        match write_waiting(shared, database) {
+        match write_waiting(shared, database, Shared::free_group) {
             Some(Written::GroupOnly) => {}
             Some(Written::WithMove) => match wake_keeper.try_send(()) {
                 // A full channel means that the keeper is about to look anyway.
@@ -376,7 +376,7 @@ fn write_groups(shared: &Shared, database: &Mutex<Database>, wake_keeper: SyncSe
 
 // What is taken is written before anybody else takes anything, so that nothing is durable before what was appended earlier. Nothing when
 // the store fails, or has failed.
-fn write_waiting(shared: &Shared, database: &Mutex<Database>) -> Option<Written> {
+fn write_waiting(shared: &Shared, database: &Mutex<Database>, take: fn(&Shared) -> Group) -> Option<Written> {
     let Ok(mut database) = database.lock() else {
         shared.fail(StoreFailed::Io(PANICKED.to_owned()));
         return None;
@@ -384,7 +384,7 @@ fn write_waiting(shared: &Shared, database: &Mutex<Database>) -> Option<Written>
     if shared.failure().is_some() {
         return None;
     }
-    match shared.waiting_group() {
+    match take(shared) {
         group if group.is_empty() => Some(Written::GroupOnly),
         group => shared.write_group(&mut database, &group).ok(),
     }

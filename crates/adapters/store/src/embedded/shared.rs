@@ -71,6 +71,13 @@ struct Queue {
     held_by: usize,
 }
 
+impl Queue {
+    /// Whether the writer may take what waits.
+    const fn is_free(&self) -> bool {
+        self.held_by == 0 || self.stopping
+    }
+}
+
 #[derive(Debug)]
 struct Queued {
     lsn: Lsn,
@@ -210,7 +217,7 @@ impl Shared {
             if queue.failure.is_some() {
                 return false;
             }
-            if !queue.batches.is_empty() && (queue.held_by == 0 || queue.stopping) {
+            if !queue.batches.is_empty() && queue.is_free() {
                 return true;
             }
             if queue.stopping {
@@ -223,6 +230,16 @@ impl Shared {
     /// Takes all batches that wait; perhaps none. Only for whoever has the connection that writes: groups are written as they are taken.
     pub(super) fn waiting_group(&self) -> Group {
         self.take_group(&mut self.lock_queue())
+    }
+
+    /// The same for the writer, which takes none while it is held.
+    pub(super) fn free_group(&self) -> Group {
+        let mut queue = self.lock_queue();
+        if queue.is_free() {
+            self.take_group(&mut queue)
+        } else {
+            Group::new()
+        }
     }
 
     /// Whether what waits may be written by whoever appended it: commits are quick, nothing is to be moved along, and nobody else has the
