@@ -294,10 +294,22 @@ impl Place {
 
 fn reserve(path: &Path, bytes: u64) -> std::io::Result<()> {
     let mut file = std::fs::File::options().append(true).create(true).open(path)?;
-    let missing = bytes.saturating_sub(file.metadata()?.len());
-    std::io::copy(&mut std::io::repeat(0).take(missing), &mut file)?;
-    file.sync_all()
+    let there = file.metadata()?.len();
+    let missing = bytes.saturating_sub(there);
+    let disk = rustix::fs::fstatvfs(&file)?;
+    // On a small disk, or one that is nearly full, there is better use for it.
+    if missing > disk.f_bavail.saturating_mul(disk.f_frsize) / SHARE_OF_FREE {
+        return Ok(());
+    }
+    let written = std::io::copy(&mut std::io::repeat(0).take(missing), &mut file).and_then(|_| file.sync_all());
+    if written.is_err() {
+        file.set_len(there)?;
+    }
+    written
 }
+
+/// The log's room may be such a part of what is free on the disk.
+const SHARE_OF_FREE: u64 = 8;
 
 fn settle(path: &Path) -> std::io::Result<()> {
     let file = std::fs::File::options().read(true).write(true).open(path)?;
