@@ -167,8 +167,9 @@ fn the_owner_writes_what_it_has_appended_where_that_is_quick() {
     let mut store = EmbeddedStore::create(folder.path(), options).unwrap();
     for number in 1..=400 {
         if number % 7 == 0 {
-            // The writer is on it while the owner goes on.
+            // The writer is on it, now at this point of its work and now at that one, while the owner goes on.
             store.append(history_batch(number)).unwrap();
+            std::thread::sleep(Duration::from_micros(number));
             continue;
         }
         let gathering = store.gather();
