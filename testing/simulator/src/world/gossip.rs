@@ -89,8 +89,9 @@ impl World {
         };
         let peer = state.facts.peer;
         let is_for_peer = update.message_flags & ChannelUpdate::DONT_FORWARD != 0;
-        if *to != peer && (is_for_peer || !self.checker.has_announced(node, name)) {
-            let what = format!("node {node} tells another than the peer of {name}, which it has not announced");
+        // One that is to be public may have been announced while nobody was there to hear of it.
+        if *to != peer && (is_for_peer || !state.facts.announce) {
+            let what = format!("node {node} tells another than the peer of {name}, which is theirs alone");
             self.checker.found("BOLT 7", what);
         }
         if update.channel_flags & ChannelUpdate::DIRECTION == direction(&self.nodes[node].id(), &peer) {

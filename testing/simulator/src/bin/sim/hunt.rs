@@ -171,7 +171,7 @@ mod switched {
         (Mutant::BarredUntilSeen, "RB-11"),
         (Mutant::UnsignedTermsBelieved, "GO-03"),
         (Mutant::UnsignedNameBelieved, "GO-03"),
-        (Mutant::PrivateTermsTold, "GO-02"),
+        (Mutant::PrivateTermsTold, "OP-09"),
         (Mutant::AnswerLeavesOut, "GO-04"),
     ];
 
