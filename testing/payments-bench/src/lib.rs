@@ -10,5 +10,6 @@ pub mod node;
 mod opening;
 pub mod payments;
 pub mod restart;
+mod task;
 mod threads;
 pub mod town;

@@ -11,7 +11,7 @@ use bitcoin::constants::ChainHash;
 use bitcoin::hashes::{Hash, sha256};
 use bitcoin::{Script, Transaction};
 use quittance_channel::opening::OpeningPolicy;
-use quittance_channel::{ChannelLimits, ForwardingPolicy, NextCommitment, SigningAhead, Verifier};
+use quittance_channel::{ChannelLimits, ForwardingPolicy, NextCommitment, Verifier};
 use quittance_journal::{Change, EventNumber, Gate, Lsn, Store};
 use quittance_manager::{
     ChannelManager, Context, Effect, Event, Face, ForwardConfig, Input, ManagerConfig, Signing, Upgrade,
@@ -25,6 +25,7 @@ use quittance_store::memory::MemoryStore;
 use quittance_wire::Message;
 
 use crate::cost::thread_time;
+use crate::task::{ConnectionTask, Work};
 
 /// What may fail in a measurement.
 pub type Outcome<T> = Result<T, Box<dyn Error>>;
@@ -36,18 +37,22 @@ const PATIENCE: Duration = Duration::from_mins(1);
 pub struct Node {
     /// Its secrets.
     pub signer: LocalSigner,
-    /// What was asked for by steps whose batches are not written yet.
-    to_sign: Vec<SigningAhead>,
-    /// Whose keys are to be derived before their signatures come.
-    to_prepare: Vec<NextCommitment>,
-    /// What was signed of it.
+    /// To be signed for steps whose batches are not written yet, and to be derived.
+    work: Work,
+    /// What was signed of it here.
     pub ahead: SignedAhead,
+    /// Who does such work, if it is not the node's own thread.
+    task: Option<ConnectionTask>,
+    /// Whether the task is given work.
+    pub uses_task: bool,
     /// Its engine.
     pub manager: ChannelManager,
     /// Holds effects until what they rest on is durable.
     pub gate: Gate<Effect>,
     /// Its records.
     pub disk: Disk,
+    /// While it is there the store's thread writes nothing.
+    gathering: Option<Gathering>,
     /// Messages that came, each with its sender.
     pub inbox: VecDeque<(NodeId, Vec<u8>)>,
     /// What is done around a commit of this thread's: in it, the node's own work.
@@ -58,7 +63,7 @@ pub struct Node {
     pub steps: u64,
     /// Bytes of the records that those have written.
     pub record_bytes: u64,
-    /// Processor time in the engine.
+    /// Processor time in the engine, if the store is in memory.
     pub engine_time: Duration,
     /// Processor time of all of the node, the store's threads left out.
     pub time: Duration,
@@ -229,12 +234,14 @@ impl Node {
         gate.append(restored.step, disk.store())?;
         Ok(Self {
             signer,
-            to_sign: Vec::new(),
-            to_prepare: Vec::new(),
+            work: Work::default(),
             ahead: SignedAhead::default(),
+            task: None,
+            uses_task: false,
             manager: restored.manager,
             gate,
             disk,
+            gathering: None,
             inbox: VecDeque::new(),
             around_write: None,
             handled: None,
@@ -278,12 +285,13 @@ impl Node {
         let entropy = self.draw();
         let verifier = self.verifier.unwrap_or(self.signer.verifier());
         let context = context(&self.limits, verifier, entropy)?;
-        let begun = thread_time();
+        // Where there is a disk nobody asks, and asking takes time as well.
+        let begun = matches!(self.disk, Disk::Memory(_)).then(thread_time);
         let step = self.manager.handle_one(input, signing, &context);
-        self.engine_time += thread_time().saturating_sub(begun);
+        self.engine_time += begun.map_or(Duration::ZERO, |begun| thread_time().saturating_sub(begun));
         self.steps += 1;
         self.record_bytes += step.changes().changes().iter().map(record_bytes).sum::<u64>();
-        self.to_sign.extend(step.ahead().map(|(_, work)| work));
+        self.work.to_sign.extend(step.ahead().map(|(_, work)| work));
         self.gate.append(step, self.disk.store())?;
         Ok(())
     }
@@ -336,10 +344,13 @@ impl Node {
 
     fn carry_out(&mut self, effect: Effect) -> Outcome<Out> {
         Ok(match effect {
-            Effect::Send(peer, outgoing) => match self.signer.complete_with(outgoing, &mut self.ahead) {
-                Some(message) => Out::Message(peer, message.encode()),
-                None => Out::Nothing,
-            },
+            Effect::Send(peer, outgoing) => {
+                let message = match self.task.as_ref().filter(|_| self.uses_task) {
+                    Some(task) => task.complete(outgoing),
+                    None => self.signer.complete_with(outgoing, &mut self.ahead),
+                };
+                message.map_or(Out::Nothing, |message| Out::Message(peer, message.encode()))
+            }
             Effect::Notify(event) => {
                 self.handled = Some(event.number);
                 match event.event {
@@ -363,8 +374,22 @@ impl Node {
         })
     }
 
-    /// Ends the gathering, and writes on this thread what was appended, if commits are quick.
-    pub fn write_here(&self, gathering: Gathering) {
+    /// From now on what is appended waits to be written together, until [`Self::write`] or [`Self::let_write`].
+    pub fn gather(&mut self) {
+        if self.gathering.is_none() {
+            self.gathering = self.disk.gather();
+        }
+    }
+
+    /// Has what was gathered written, if somebody waits for it: on this thread if that is quick and it has `time`, by the store's otherwise.
+    pub fn write(&mut self, has_time: bool) {
+        if !self.is_awaited() {
+            return;
+        }
+        let Some(gathering) = self.gathering.take() else { return };
+        if !has_time || self.has_work() {
+            return;
+        }
         let mut gathering = Some(gathering);
         let mut write = || {
             if let Some(gathering) = gathering.take() {
@@ -377,26 +402,44 @@ impl Node {
         }
     }
 
-    /// Has keys of this commitment derived while the store's thread writes.
+    /// Lets the store's thread write what was gathered, whether anybody waits for it or not.
+    pub fn let_write(&mut self) {
+        self.gathering = None;
+    }
+
+    /// Whether somebody waits for what is not durable yet. All else may wait, as in the driver of `quittance run`.
+    pub fn is_awaited(&self) -> bool {
+        self.gate.holds_any(|effect| !effect.has_time())
+    }
+
+    /// Has keys of this commitment derived when there is time.
     pub fn prepare(&mut self, next: NextCommitment) {
         if self.verifier.is_none() {
-            self.to_prepare.push(next);
+            self.work.to_prepare.push(next);
+        }
+    }
+
+    /// Starts the thread that can be given what is to be signed and derived.
+    pub fn start_task(&mut self) {
+        self.task = Some(ConnectionTask::start(self.signer.clone()));
+    }
+
+    /// Gives the task what there is to do, if it is used.
+    pub fn hand_over(&mut self) {
+        if let Some(task) = self.task.as_mut().filter(|_| self.uses_task && !self.work.is_empty()) {
+            task.give(std::mem::take(&mut self.work));
         }
     }
 
     /// Whether there is something to do while the store's thread writes.
-    pub fn has_work(&self) -> bool {
-        !self.to_sign.is_empty() || !self.to_prepare.is_empty()
+    fn has_work(&self) -> bool {
+        !self.work.is_empty()
     }
 
     /// Signs, while the store's thread writes, what will be sent once it has; then derives keys that will be needed.
     pub fn work_ahead(&mut self) {
-        for work in self.to_sign.drain(..) {
-            self.signer.sign_ahead(work, &mut self.ahead);
-        }
-        for next in self.to_prepare.drain(..) {
-            self.signer.prepare(next);
-        }
+        let (signer, ahead) = (&self.signer, &mut self.ahead);
+        std::mem::take(&mut self.work).do_it(signer, |work| signer.sign_ahead(work, ahead));
     }
 
     /// 32 bytes, other ones each time.

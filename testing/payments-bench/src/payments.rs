@@ -75,8 +75,9 @@ pub fn measure_in_memory(count: u64, only: &str) -> Outcome<()> {
 }
 
 /// How many payments are under way at once, and whether one thread runs all nodes.
-const WAYS: [(&str, usize, Threads); 3] = [
+const WAYS: [(&str, usize, Threads); 4] = [
     ("one at a time", 1, Threads::One),
+    ("one at a time, signed on another thread", 1, Threads::Tasks),
     ("100 in flight", 100, Threads::One),
     ("100 in flight, a thread each", 100, Threads::Each),
 ];
@@ -86,6 +87,8 @@ const WAYS: [(&str, usize, Threads); 3] = [
 pub enum Threads {
     /// One runs all.
     One,
+    /// One runs all, and each has one that signs and derives for it, as the task of a connection does.
+    Tasks,
     /// Each has its own.
     Each,
 }
@@ -115,6 +118,9 @@ pub fn town_of(
 
 fn run(name: &str, town: &mut Town, count: u64, (at_once, threads): (usize, Threads)) -> Outcome<()> {
     let payee = town.nodes.len() - 1;
+    if threads == Threads::Tasks {
+        town.nodes.iter_mut().for_each(Node::start_task);
+    }
     // The first ones warm up.
     town.pay_on((0, payee), 0..50, at_once, threads)?;
     for node in &mut town.nodes {

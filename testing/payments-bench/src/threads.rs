@@ -102,7 +102,7 @@ fn work(
     let (mut under_way, mut failed) = (0, Vec::new());
     let mut next = None;
     loop {
-        let gathering = node.disk.gather();
+        node.gather();
         let mut is_stopped = false;
         while let Some(came) = next.take().or_else(|| hall.try_recv().ok()) {
             match came {
@@ -119,7 +119,7 @@ fn work(
             let is_last = under_way == at_once || payments.peek().is_none();
             node.handle(payment, if is_last { Signing::Now } else { Signing::WithTheNext })?;
         }
-        drop(gathering);
+        node.write(false);
         node.work_ahead();
         for out in node.let_out()? {
             match out {

@@ -100,6 +100,7 @@ impl Town {
             for (node, opening) in [opener, other].into_iter().zip(openings) {
                 self.nodes[node].handle(opened(opening), Signing::Now)?;
                 // A store has room for so many batches, and no more.
+                self.nodes[node].let_write();
                 while self.nodes[node].disk.is_behind() {
                     self.nodes[node].disk.wait()?;
                 }
@@ -216,8 +217,11 @@ impl Town {
         at_once: usize,
         threads: Threads,
     ) -> Outcome<()> {
+        for node in &mut self.nodes {
+            node.uses_task = threads == Threads::Tasks;
+        }
         match threads {
-            Threads::One => self.pay(ends, numbers, at_once),
+            Threads::One | Threads::Tasks => self.pay(ends, numbers, at_once),
             Threads::Each => self.pay_on_threads(ends, numbers, at_once),
         }
     }
@@ -233,7 +237,8 @@ impl Town {
         let payments = payments.collect::<Outcome<Vec<Input>>>()?;
         let failed = threads::pay(&mut self.nodes, &self.places, payer, payments, at_once)?;
         self.failed.extend(failed);
-        self.settle()
+        self.settle()?;
+        self.write_all()
     }
 
     /// Pays `count` times, with at most `at_once` payments under way, until nothing is on its way any more.
@@ -246,7 +251,7 @@ impl Town {
         let hints = self.hints(payee)?;
         let mut numbers = numbers.peekable();
         while numbers.peek().is_some() {
-            let gathering = self.nodes[payer].disk.gather();
+            self.nodes[payer].gather();
             while self.under_way.len() < at_once
                 && let Some(number) = numbers.next()
             {
@@ -254,7 +259,8 @@ impl Town {
                 let signing = if is_last { Signing::Now } else { Signing::WithTheNext };
                 self.begin((payer, payee), number, &hints, signing)?;
             }
-            drop(gathering);
+            self.nodes[payer].hand_over();
+            self.nodes[payer].write(true);
             if at_once == 1 {
                 self.settle()?;
                 if let Some(id) = self.under_way.first() {
@@ -264,14 +270,15 @@ impl Town {
                 self.wait()?;
             }
         }
-        self.settle()
+        self.settle()?;
+        self.write_all()
     }
 
-    /// Goes on until nothing is on its way, and everything is on disk.
+    /// Goes on until nothing is on its way, and nobody waits for a disk.
     pub fn settle(&mut self) -> Outcome<()> {
         loop {
             // Asked first: what becomes durable while the round goes on is let out by the next one.
-            let was_behind = self.nodes.iter().any(|node| node.disk.is_behind());
+            let was_behind = self.nodes.iter().any(is_waited_for);
             if self.go_round()? {
                 continue;
             }
@@ -280,6 +287,17 @@ impl Town {
             }
             self.wait()?;
         }
+    }
+
+    /// Has everything written, whether anybody waits for it or not.
+    fn write_all(&mut self) -> Outcome<()> {
+        for node in &mut self.nodes {
+            node.let_write();
+            while node.disk.is_behind() {
+                node.disk.wait()?;
+            }
+        }
+        self.settle()
     }
 
     /// Users confirm all that they were shown, and all that follows, until there is nothing more.
@@ -294,7 +312,7 @@ impl Town {
     }
 
     fn wait(&mut self) -> Outcome<()> {
-        match self.nodes.iter_mut().find(|node| node.disk.is_behind()) {
+        match self.nodes.iter_mut().find(|node| is_waited_for(node)) {
             Some(node) => node.disk.wait(),
             None => Ok(()),
         }
@@ -306,13 +324,12 @@ impl Town {
         for node in 0..self.nodes.len() {
             let begun = thread_time();
             is_busy |= self.release(node)?;
-            let gathering = self.nodes[node].disk.gather();
+            self.nodes[node].gather();
             is_busy |= self.nodes[node].hear()?;
+            self.nodes[node].hand_over();
             // While the store's thread writes, this one signs, or goes on with another node. With nothing to do it writes itself.
-            let has_time = !self.nodes[node].has_work() && self.nodes.iter().all(|node| node.inbox.is_empty());
-            if let Some(gathering) = gathering.filter(|_| has_time) {
-                self.nodes[node].write_here(gathering);
-            }
+            let has_time = self.nodes.iter().all(|node| node.inbox.is_empty());
+            self.nodes[node].write(has_time);
             self.nodes[node].time += thread_time().saturating_sub(begun);
         }
         Ok(is_busy)
@@ -357,6 +374,10 @@ impl Town {
             cltv_expiry_delta: state.policy.cltv_expiry_delta.0,
         })
     }
+}
+
+fn is_waited_for(node: &Node) -> bool {
+    node.disk.is_behind() && node.is_awaited()
 }
 
 fn opened(opening: Opening) -> Input {

@@ -275,6 +275,12 @@ impl Node {
         true
     }
 
+    /// Whether somebody waits for what is not synced yet. A driver lets all else wait for it.
+    pub fn is_awaited(&self) -> bool {
+        let gate = self.process.as_ref().map(|process| &process.gate);
+        gate.is_some_and(|gate| gate.holds_any(|effect| !effect.has_time()))
+    }
+
     /// The disk takes not one byte more.
     pub fn fill_disk(&mut self) {
         let rows = self.store.rows().iter();

@@ -661,8 +661,8 @@ impl World {
         true
     }
 
-    /// Delivers all that is on its way from one node to another, and syncs once for all of it, as a node does whose disk is slower than
-    /// its network. Whether there was anything.
+    /// Delivers all that is on its way from one node to another, and syncs once for all of it if anybody waits for it, as a node does whose
+    /// disk is slower than its network. Whether there was anything.
     pub fn deliver_together(&mut self, from: NodeIndex, to: NodeIndex) -> bool {
         let count = self.wires.get(&(from, to)).map_or(0, VecDeque::len);
         let waited = std::mem::replace(&mut self.nodes[to].syncs_wait, true);
@@ -670,7 +670,9 @@ impl World {
             self.deliver(from, to);
         }
         self.nodes[to].syncs_wait = waited;
-        self.sync(to);
+        if self.nodes[to].is_awaited() {
+            self.sync(to);
+        }
         count > 0
     }
 

@@ -1,6 +1,7 @@
 //! What a payment costs in syncs and records: counts, not timings (design page, what it should cost).
 
 use quittance_journal::{Batch, Change, Lsn, Space, Store};
+use quittance_manager::Event;
 use quittance_primitives::{MilliSatoshi, PaymentId};
 use quittance_simulator::{ChannelSetup, World};
 
@@ -41,16 +42,46 @@ fn the_payer_learns_the_preimage_after_four_syncs_in_a_row() {
     assert_eq!(depth, Some(5));
     let last = world.nodes[0].user.shown.last().expect("it was told").number;
     world.handle_events(0, last);
-    println!("syncs: payer {}, payee {}", world.nodes[0].syncs, world.nodes[1].syncs);
     println!(
         "record bytes: payer {}, payee {}",
         record_bytes(&world, 0, before[0]),
         record_bytes(&world, 1, before[1])
     );
-    // The handling of the event included: the user of this world confirms it at once.
-    let syncs = [0, 1].map(|node: usize| world.nodes[node].syncs);
-    assert!(syncs.iter().all(|count| *count <= 5), "{syncs:?}");
     world.checker.assert_kept();
+}
+
+/// What nobody waits for, the last `revoke_and_ack` and the word of what was handled, is synced with the next payment.
+#[test]
+fn payments_one_after_the_other_cost_three_syncs_of_each_node() {
+    const PAYMENTS: u8 = 5;
+    let mut world = World::new(2, 1);
+    world.open_channel(0, 1, &ChannelSetup::default());
+    for node in &mut world.nodes {
+        node.user.handles_at_once = false;
+    }
+    for number in 0..PAYMENTS {
+        world.forget_syncs();
+        for node in 0..2 {
+            world.nodes[node].syncs_wait = true;
+            if let Some(event) = world.nodes[node].user.shown.last().map(|event| event.number) {
+                world.handle_events(node, event);
+            }
+        }
+        let invoice = world.invoice(1, AMOUNT);
+        world.pay(0, 1, PaymentId([number; 32]), &invoice, AMOUNT, Vec::new());
+        world.sync(0);
+        world.settle_together(0, |_| false);
+        let syncs = [0, 1].map(|node: usize| world.nodes[node].syncs);
+        assert_eq!(syncs, [3, 3], "payment {number}, of the payer and the payee");
+        let shown = world.nodes[0].user.shown.iter();
+        let sent = shown.filter(|shown| matches!(shown.event, Event::PaymentSent { .. }));
+        assert_eq!(sent.count(), usize::from(number) + 1);
+    }
+    for node in 0..2 {
+        world.nodes[node].syncs_wait = false;
+        world.sync(node);
+    }
+    world.conclude_well();
 }
 
 #[test]

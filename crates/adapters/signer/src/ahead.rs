@@ -21,6 +21,11 @@ impl SignedAhead {
         self.sealed.len()
     }
 
+    /// Puts others behind these.
+    pub fn append(&mut self, others: Self) {
+        self.sealed.extend(others.sealed);
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.sealed.is_empty()

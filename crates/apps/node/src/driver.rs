@@ -28,7 +28,7 @@ use quittance_net::{Network, Outbox};
 use quittance_payments::DirectRouter;
 use quittance_primitives::{ChannelId, NodeId, PaymentId};
 use quittance_signer::LocalSigner;
-use quittance_store::embedded::EmbeddedStore;
+use quittance_store::embedded::{EmbeddedStore, Gathering};
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{error, info};
 
@@ -56,6 +56,8 @@ enum Came {
     Chain(ChainNews),
     Peer(FromPeer),
     Tick,
+    /// Nothing came for as long as batches wait for others to be written with.
+    Nothing,
 }
 
 /// What callers want of the driver.
@@ -167,8 +169,31 @@ pub(crate) struct Work {
     signed: Arc<CommitmentsSigned>,
     /// More inputs are at hand: what follows from this one is signed for with what follows from them.
     has_more: bool,
-    /// When the oldest batch that is not durable was appended.
+    /// When batches were appended that are not durable, and that somebody waits for.
     appended_at: VecDeque<(Lsn, Instant)>,
+}
+
+/// While it lives nothing that was appended is written.
+struct Unawaited {
+    gathering: Gathering,
+    until: tokio::time::Instant,
+}
+
+impl Unawaited {
+    fn from_now(store: &EmbeddedStore) -> Self {
+        Self {
+            gathering: store.gather(),
+            until: tokio::time::Instant::now() + UNAWAITED_MAX,
+        }
+    }
+}
+
+/// Waits until then; for ever if there is no such moment.
+async fn moment(at: Option<tokio::time::Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
 }
 
 /// A connection to a peer.
@@ -182,6 +207,9 @@ struct Line {
 const HELD_MAX: usize = 10_000;
 /// Inputs of peers that are handled before released effects are looked at again.
 const PEER_INPUTS_AT_ONCE: usize = 64;
+/// How long a batch that nobody waits for waits for others, to be written with them: such as the word of what a user has handled, or the
+/// last `revoke_and_ack` of a payment.
+const UNAWAITED_MAX: Duration = Duration::from_millis(10);
 /// How long the end may take.
 const END_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -210,33 +238,48 @@ impl Driver {
         }
         let mut clock = tokio::time::interval(Duration::from_secs(1));
         clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+        let mut unawaited: Option<Unawaited> = None;
         loop {
+            let waiting = unawaited.take().unwrap_or_else(|| Unawaited::from_now(&self.store));
             self.release()?;
             let takes_inputs = self.store.has_room() && self.gate.held() < HELD_MAX;
+            let may_wait = takes_inputs && self.store.durable() < self.gate.appended() && !self.is_awaited();
+            unawaited = may_wait.then_some(waiting);
+            let until = unawaited.as_ref().map(|waiting| waiting.until);
             let came = tokio::select! {
                 _ = inlets.durable.changed() => continue,
                 Some(order) = inlets.orders.recv(), if takes_inputs => Came::Order(order),
                 Some(news) = inlets.chain.recv(), if takes_inputs => Came::Chain(news),
                 Some(first) = inlets.peers.recv(), if takes_inputs => Came::Peer(first),
                 _ = clock.tick() => Came::Tick,
+                () = moment(until) => Came::Nothing,
             };
-            let gathering = self.store.gather();
+            let waiting = unawaited.take().unwrap_or_else(|| Unawaited::from_now(&self.store));
+            let is_over = waiting.until <= tokio::time::Instant::now();
             match came {
                 Came::Order(Order::Stop) => {
-                    drop(gathering);
+                    drop(waiting);
                     return self.end(&mut inlets.durable).await;
                 }
                 Came::Order(order) => self.order(order)?,
                 Came::Chain(news) => self.chain_news(news)?,
                 Came::Peer(first) => self.hear_together(first, &mut inlets.peers)?,
                 Came::Tick => self.handle(Input::Tick)?,
+                Came::Nothing => {}
             }
-            if inlets.are_empty() {
+            if !is_over && !self.is_awaited() {
+                unawaited = Some(waiting);
+            } else if inlets.are_empty() {
                 // With a quick disk this thread writes: to wake another one and be woken by it would take as long. Signatures are made
                 // elsewhere meanwhile.
-                gathering.write_if_quick();
+                waiting.gathering.write_if_quick();
             }
         }
+    }
+
+    /// Whether somebody waits for what is not durable yet, and has no time: a peer, a caller, or a user who is to be shown an event.
+    fn is_awaited(&self) -> bool {
+        !self.work.answers.is_empty() || self.gate.holds_any(|effect| !effect.has_time())
     }
 
     /// Handles what came together: what follows from it is one commit, and is signed for once.
@@ -329,7 +372,7 @@ impl Driver {
             .gate
             .append(step, &mut self.store)
             .map_err(StopReason::StoreFailed)?;
-        if lsn > before {
+        if lsn > before && self.is_awaited() {
             self.work.appended_at.push_back((lsn, Instant::now()));
         }
         for (scope, work) in ahead {

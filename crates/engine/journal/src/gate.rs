@@ -124,6 +124,12 @@ impl<E> Gate<E> {
         self.held.len()
     }
 
+    /// Whether something waits to leave that is such an effect. What only others wait for may be written with what comes next.
+    pub fn holds_any(&self, is_such: impl Fn(&E) -> bool) -> bool {
+        let mut held = self.held.iter().map(|held| &held.effect);
+        held.any(|held| self.is_alive(held.scope) && is_such(&held.effect))
+    }
+
     /// The last batch that was appended.
     pub const fn appended(&self) -> Lsn {
         self.appended

@@ -1,7 +1,7 @@
 //! Disks whose sync takes time: what arrives while a sync runs is handled and appended, and shares the next one.
 //!
-//! A node here does what the driver does: whenever something is appended and no sync runs, one begins, and covers all that was appended
-//! when it began. Whatever rests on a later batch waits for the one after it. Wires take as long as [`World::slow_down`] says.
+//! A node here does what the driver does: whenever somebody waits for what was appended and no sync runs, one begins, and covers all that was
+//! appended when it began. Whatever rests on a later batch waits for the one after it. Wires take as long as [`World::slow_down`] says.
 
 use std::collections::BTreeMap;
 
@@ -31,6 +31,9 @@ impl World {
             }
             self.now_ms += 1;
         }
+        for node in 0..self.nodes.len() {
+            self.sync(node);
+        }
         for (node, waited) in self.nodes.iter_mut().zip(waited) {
             node.syncs_wait = waited;
         }
@@ -48,7 +51,7 @@ impl World {
     fn begin_syncs(&self, syncs: &mut Syncs, sync_ms: u64) {
         for (index, node) in self.nodes.iter().enumerate() {
             let appended = node.store.appended();
-            if node.process.is_some() && appended > node.store.durable() {
+            if node.is_awaited() && appended > node.store.durable() {
                 syncs.entry(index).or_insert((self.now_ms + sync_ms, appended));
             }
         }

@@ -146,6 +146,23 @@ fn a_connection_that_died_without_a_successor_gets_nothing() {
 }
 
 #[test]
+fn what_waits_is_known_by_its_kind_and_only_while_it_may_still_leave() {
+    let mut world = world();
+    let is_urgent = |effect: &&'static str| *effect != "has time";
+    world.gate.connected(PEER, Generation(1));
+    world.write(Scope::Global, &["has time"]).unwrap();
+    assert!(!world.gate.holds_any(is_urgent));
+    world.write(to_peer(1), &["urgent"]).unwrap();
+    assert!(world.gate.holds_any(is_urgent));
+    world.gate.disconnected(&PEER);
+    assert!(!world.gate.holds_any(is_urgent));
+    world.write(Scope::Global, &["urgent"]).unwrap();
+    assert!(world.gate.holds_any(is_urgent));
+    assert_eq!(world.out(3), ["has time", "urgent"]);
+    assert!(!world.gate.holds_any(|_| true));
+}
+
+#[test]
 fn what_is_not_taken_stays_in_the_gate() {
     let mut world = world();
     world.write(Scope::Global, &["a", "b"]).unwrap();

@@ -48,6 +48,14 @@ pub enum Effect {
     Load(Key),
 }
 
+impl Effect {
+    /// Whether nobody minds that it leaves a little later: what it rests on may be made durable together with what comes next, when nothing
+    /// else waits for it. A user who has handled an event has been promised no more than that.
+    pub const fn has_time(&self) -> bool {
+        matches!(self, Self::HandledConfirmed(_))
+    }
+}
+
 /// Why an opening of ours is over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OpeningEnd {
