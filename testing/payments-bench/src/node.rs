@@ -296,21 +296,21 @@ impl Node {
         Ok(())
     }
 
-    /// Handles all messages that came. Whether there were any.
-    pub fn hear(&mut self) -> Outcome<bool> {
+    /// Handles all messages that came. Whether there were any. If more to be signed for is at hand, it is signed for together.
+    pub fn hear(&mut self, has_more: bool) -> Outcome<bool> {
         let is_busy = !self.inbox.is_empty();
         while let Some((peer, bytes)) = self.inbox.pop_front() {
-            self.arrive(peer, &bytes)?;
+            self.arrive(peer, &bytes, has_more)?;
         }
         Ok(is_busy)
     }
 
-    fn arrive(&mut self, peer: NodeId, bytes: &[u8]) -> Outcome<()> {
+    fn arrive(&mut self, peer: NodeId, bytes: &[u8], has_more: bool) -> Outcome<()> {
         let (message, fresh) = (Message::decode(bytes)?, [0; 32]);
         let need = self.manager.needs(&peer, &message);
         let keys_id = self.manager.signer_keys_id(&peer, &message);
         let attached = self.signer.attach(need, keys_id, fresh, &message);
-        let signing = if self.inbox.is_empty() {
+        let signing = if self.inbox.is_empty() && !has_more {
             Signing::Now
         } else {
             Signing::WithTheNext

@@ -55,6 +55,9 @@ pub(crate) fn pay(
     Ok(failed.into_iter().flatten().collect())
 }
 
+/// Payments that are begun before others hear of them: they begin their work meanwhile. All that can be begun is signed for together.
+const BEGUN_AT_ONCE: usize = 10;
+
 /// The ways to the other nodes.
 struct Lines<'a> {
     doors: Vec<Sender<Came>>,
@@ -111,8 +114,10 @@ fn work(
                 Came::Stop => is_stopped = true,
             }
         }
-        node.hear()?;
-        while under_way < at_once
+        let may_begin = under_way < at_once && payments.peek().is_some();
+        node.hear(may_begin)?;
+        let until = at_once.min(under_way + BEGUN_AT_ONCE);
+        while under_way < until
             && let Some(payment) = payments.next()
         {
             under_way += 1;

@@ -219,6 +219,7 @@ impl Town {
     ) -> Outcome<()> {
         for node in &mut self.nodes {
             node.uses_task = threads == Threads::Tasks;
+            node.signer.use_cores(if threads == Threads::Each { 2 } else { 1 });
         }
         match threads {
             Threads::One | Threads::Tasks => self.pay(ends, numbers, at_once),
@@ -325,7 +326,7 @@ impl Town {
             let begun = thread_time();
             is_busy |= self.release(node)?;
             self.nodes[node].gather();
-            is_busy |= self.nodes[node].hear()?;
+            is_busy |= self.nodes[node].hear(false)?;
             self.nodes[node].hand_over();
             // While the store's thread writes, this one signs, or goes on with another node. With nothing to do it writes itself.
             let has_time = self.nodes.iter().all(|node| node.inbox.is_empty());

@@ -13,11 +13,13 @@ use quittance_transactions::{
 use secp256k1::PublicKey;
 
 use crate::LocalSigner;
+use crate::cores::Cores;
 
 /// What was derived ahead and not used yet: for each channel at most the keys of one commitment of ours, and one point.
 #[derive(Debug, Default)]
 pub struct KeysAhead {
     prepared: Mutex<Prepared>,
+    pub(crate) cores: Cores,
 }
 
 #[derive(Debug, Default)]
@@ -90,7 +92,10 @@ impl KeysAhead {
 
 impl Verifier for KeysAhead {
     fn first_invalid(&self, jobs: &[VerificationJob]) -> Option<usize> {
-        InlineVerifier.first_invalid(jobs)
+        let parts = self.cores.share(jobs, |first, part| {
+            InlineVerifier.first_invalid(part).map(|place| first + place)
+        });
+        parts.into_iter().flatten().next()
     }
 
     fn keys_of(
@@ -120,8 +125,9 @@ impl Verifier for KeysAhead {
 mod tests {
     use bitcoin::hashes::Hash;
     use bitcoin::{Amount, Txid};
-    use quittance_primitives::{FeeratePerKw, MilliSatoshi, ToSelfDelay};
-    use quittance_transactions::{CommitmentFormat, SideTerms};
+    use quittance_channel::CommitmentToSign;
+    use quittance_primitives::{ChannelId, CltvExpiry, FeeratePerKw, HtlcId, MilliSatoshi, PaymentHash, ToSelfDelay};
+    use quittance_transactions::{CommitmentFormat, Htlc, HtlcDirection, SideTerms};
 
     use super::*;
 
@@ -135,7 +141,7 @@ mod tests {
         };
         ChannelTerms {
             funding_outpoint: OutPoint::new(Txid::from_byte_array([number; 32]), 0),
-            funding_value: Amount::from_sat(100_000),
+            funding_value: Amount::from_sat(1_000_000),
             format: CommitmentFormat::Anchors,
             opener: side(ours),
             accepter: side(theirs),
@@ -148,8 +154,8 @@ mod tests {
             number,
             per_commitment_point: point,
             feerate: FeeratePerKw(1_000),
-            to_broadcaster: MilliSatoshi(60_000_000),
-            to_countersignatory: MilliSatoshi(40_000_000),
+            to_broadcaster: MilliSatoshi(600_000_000),
+            to_countersignatory: MilliSatoshi(400_000_000),
             htlcs: Vec::new(),
         }
     }
@@ -162,6 +168,57 @@ mod tests {
             point: signer.channel(KEYS_ID).seed.point(CommitmentNumber(number)),
             htlc_outputs,
             point_after: CommitmentNumber(number + 1),
+        }
+    }
+
+    /// Whoever shares the work, the signatures are the same, and the first one that is wrong is found.
+    #[test]
+    fn a_crowd_is_signed_and_checked_alike_on_any_number_of_cores() {
+        let (ours, theirs) = (LocalSigner::new([1; 32]), LocalSigner::new([2; 32]));
+        let terms = terms(&ours, &theirs, 1);
+        let point = ours.channel(KEYS_ID).seed.point(CommitmentNumber(3));
+        let mut contents = contents(point, CommitmentNumber(3));
+        contents.htlcs = (0..100).map(htlc).collect();
+        contents.to_countersignatory =
+            MilliSatoshi(400_000_000 - contents.htlcs.iter().map(|htlc| htlc.amount.0).sum::<u64>());
+        let template = CommitmentToSign {
+            channel_id: ChannelId([3; 32]),
+            signer_keys_id: KEYS_ID,
+            terms,
+            contents,
+        };
+        let alone = theirs.countersign(&template);
+        assert_eq!(alone.htlcs.len(), 100);
+        let commitment = template
+            .build_with_keys(|htlc_outputs| CommitmentKeys::derive(&template.terms, Role::Opener, point, htlc_outputs));
+        let mut jobs = vec![commitment.funding_verification(&alone.funding)];
+        jobs.extend(
+            commitment
+                .htlc_verifications(&alone.htlcs)
+                .expect("there is one for each"),
+        );
+        for cores in [2, 3, 5] {
+            theirs.use_cores(cores);
+            assert_eq!(theirs.countersign(&template), alone);
+            let verifier = theirs.verifier();
+            assert_eq!(verifier.first_invalid(&jobs), None);
+            for wrong in [vec![0], vec![100], vec![33, 40], vec![60, 99], vec![20, 80]] {
+                let mut jobs = jobs.clone();
+                for place in &wrong {
+                    jobs[*place].message = secp256k1::Message::from_digest([9; 32]);
+                }
+                assert_eq!(verifier.first_invalid(&jobs), wrong.first().copied());
+            }
+        }
+    }
+
+    fn htlc(id: u64) -> Htlc {
+        Htlc {
+            direction: HtlcDirection::Offered,
+            id: HtlcId(id),
+            amount: MilliSatoshi(500_000 + id * 1_000),
+            payment_hash: PaymentHash([7; 32]),
+            cltv_expiry: CltvExpiry(500),
         }
     }
 

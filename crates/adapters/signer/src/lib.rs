@@ -16,6 +16,7 @@
 #![forbid(unsafe_code)]
 
 mod ahead;
+mod cores;
 mod enforce;
 mod keys_ahead;
 mod node_key;
@@ -66,6 +67,12 @@ impl LocalSigner {
             node_id: NodeId::from(node.public_key(SECP256K1)),
             keys_ahead: Arc::default(),
         }
+    }
+
+    /// From now on so many threads share the signatures of a large commitment, those that are made and those that are checked: the caller's,
+    /// and others that live as long as the work. One, unless this is called.
+    pub fn use_cores(&self, count: usize) {
+        self.keys_ahead.cores.set(count);
     }
 
     /// The node's id.
@@ -167,7 +174,13 @@ impl LocalSigner {
         let CommitmentToSign { terms, contents, .. } = template;
         let (broadcaster, point) = (contents.broadcaster, contents.per_commitment_point);
         let derive = |htlc_outputs| keys.keys_of_theirs(terms, broadcaster, point, htlc_outputs);
-        keys.countersign(&template.build_with_keys(derive))
+        keys.countersign_by(&template.build_with_keys(derive), |outputs, sign| {
+            let parts = self
+                .keys_ahead
+                .cores
+                .share(outputs, |_, part| part.iter().map(sign).collect::<Vec<_>>());
+            parts.concat()
+        })
     }
 
     /// Peels the onion of an HTLC that a peer offers.

@@ -69,7 +69,7 @@ pub struct Copier {
     path: PathBuf,
 }
 
-/// While it lives the writer takes no further batches, unless the store is about to be closed.
+/// While it lives the writer takes no batch that is appended, unless the store is about to be closed. What was let go before it takes.
 #[must_use = "the writer waits as long as this lives"]
 pub struct Gathering {
     shared: Arc<Shared>,

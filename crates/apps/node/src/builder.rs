@@ -416,6 +416,7 @@ impl NodeBuilder {
         #[cfg(feature = "mutants")]
         quittance_journal::mutant::switch_on(self.mutant);
         let signer = LocalSigner::new(self.seed);
+        signer.use_cores(std::thread::available_parallelism().map_or(1, usize::from));
         chain.check()?;
         let best = chain.best()?;
         let mut store = open(&self.folder, durable)?;

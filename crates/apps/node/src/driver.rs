@@ -207,6 +207,8 @@ struct Line {
 const HELD_MAX: usize = 10_000;
 /// Inputs of peers that are handled before released effects are looked at again.
 const PEER_INPUTS_AT_ONCE: usize = 64;
+/// Orders that came together and are signed for together.
+const ORDERS_AT_ONCE: usize = 64;
 /// How long a batch that nobody waits for waits for others, to be written with them: such as the word of what a user has handled, or the
 /// last `revoke_and_ack` of a payment.
 const UNAWAITED_MAX: Duration = Duration::from_millis(10);
@@ -239,6 +241,7 @@ impl Driver {
         let mut clock = tokio::time::interval(Duration::from_secs(1));
         clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
         let mut unawaited: Option<Unawaited> = None;
+        let mut orders = 0;
         loop {
             let waiting = unawaited.take().unwrap_or_else(|| Unawaited::from_now(&self.store));
             self.release()?;
@@ -261,7 +264,14 @@ impl Driver {
                     drop(waiting);
                     return self.end(&mut inlets.durable).await;
                 }
-                Came::Order(order) => self.order(order)?,
+                Came::Order(order) => {
+                    orders = if inlets.orders.is_empty() { 0 } else { orders + 1 };
+                    self.work.has_more = orders % ORDERS_AT_ONCE > 0;
+                    self.order(order)?;
+                    if !std::mem::take(&mut self.work.has_more) {
+                        self.sign_what_is_owed()?;
+                    }
+                }
                 Came::Chain(news) => self.chain_news(news)?,
                 Came::Peer(first) => self.hear_together(first, &mut inlets.peers)?,
                 Came::Tick => self.handle(Input::Tick)?,
@@ -293,8 +303,12 @@ impl Driver {
             self.work.has_more = next.is_some();
             self.hear(this)?;
         }
+        self.sign_what_is_owed()
+    }
+
+    /// What inputs that came together have left unsigned, because the last of them was nothing for the engine.
+    fn sign_what_is_owed(&mut self) -> Result<(), StopReason> {
         if self.manager.owes_signatures() {
-            // The last of them was nothing for the engine.
             self.handle(Input::Tick)?;
         }
         Ok(())

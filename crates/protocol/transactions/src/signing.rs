@@ -12,7 +12,7 @@ use secp256k1::{Message, PublicKey, SECP256K1, Scalar, SecretKey, ecdsa};
 use crate::keys::{NEVER_DEGENERATE, key_tweak};
 use crate::{
     ChannelPublicKeys, ChannelTerms, ClaimInput, ClaimTransaction, ClosingTransaction, CommitmentKeys,
-    CommitmentSignatures, CommitmentTransaction, HtlcOutputs, KeyPath, Role,
+    CommitmentSignatures, CommitmentTransaction, HtlcOutput, HtlcOutputs, KeyPath, Role,
 };
 
 /// The private keys behind one side's [`ChannelPublicKeys`]. They are not shown by `Debug` and are erased on drop.
@@ -65,14 +65,22 @@ impl ChannelSecretKeys {
 
     /// Signs the other side's commitment as its countersignatory: what `commitment_signed` carries (BOLT 2).
     pub fn countersign(&self, commitment: &CommitmentTransaction) -> CommitmentSignatures {
+        self.countersign_by(commitment, |outputs, sign| outputs.iter().map(sign).collect())
+    }
+
+    /// The same, with the HTLCs' signatures made by `sign_all`, which may use several cores: one for each output, in their order.
+    pub fn countersign_by(
+        &self,
+        commitment: &CommitmentTransaction,
+        sign_all: impl FnOnce(&[HtlcOutput], &(dyn Fn(&HtlcOutput) -> ecdsa::Signature + Sync)) -> Vec<ecdsa::Signature>,
+    ) -> CommitmentSignatures {
         let htlcs = match &commitment.scripts().keys().htlc {
             None => Vec::new(),
             Some(keys) => {
                 // What `derive_private_key` gives, without the basepoint's public key, which the tweak was made with.
                 let tweaked = self.htlc_basepoint.add_tweak(&keys.countersignatory_tweak);
                 let key = tweaked.expect(NEVER_DEGENERATE);
-                let outputs = commitment.htlc_outputs().iter();
-                outputs.map(|output| sign(&output.sighash, &key)).collect()
+                sign_all(commitment.htlc_outputs(), &|output| sign(&output.sighash, &key))
             }
         };
         CommitmentSignatures {

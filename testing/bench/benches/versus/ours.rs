@@ -37,14 +37,17 @@ impl Nodes {
             Durability::Memory => Ok(Disk::Memory(Box::new(MemoryStore::new()))),
             Durability::Disk(folder) => charge_new_threads(accounts[usize::from(number)], || {
                 let disk = Disk::create(&folder.join(number.to_string()));
-                // The store's threads start one another.
-                std::thread::sleep(Duration::from_millis(100));
+                wait_for_threads();
                 disk
             }),
         };
         let mut town = town_of(u8::try_from(accounts.len())?, disk, verifier, capacity)?;
         for (node, account) in town.nodes.iter_mut().zip(accounts.iter().copied()) {
             node.around_write = Some(Box::new(move |write| write_for(account, write)));
+            charge_new_threads(account, || {
+                node.start_task();
+                wait_for_threads();
+            });
         }
         Ok(Self {
             town,
@@ -73,4 +76,9 @@ impl Nodes {
     pub(crate) fn record_bytes(&self) -> Vec<u64> {
         self.town.nodes.iter().map(|node| node.record_bytes).collect()
     }
+}
+
+/// Threads are there some time after they were asked for, and those of a store start one another.
+fn wait_for_threads() {
+    std::thread::sleep(Duration::from_millis(100));
 }

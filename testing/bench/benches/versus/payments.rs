@@ -85,8 +85,12 @@ pub(crate) fn measure(plan: &Plan, goals: &mut Goals) -> Outcome<()> {
     Ok(())
 }
 
-const WORKS: [Work; 9] = [
+const WORKS: [Work; 10] = [
     work(2, Kept::OnDisk, 1, 45),
+    Work {
+        threads: Threads::Tasks,
+        ..work(2, Kept::OnDisk, 1, 45)
+    },
     work(2, Kept::OnDisk, 100, 600),
     Work {
         threads: Threads::Each,
@@ -123,6 +127,7 @@ impl Work {
         };
         let threads = match self.threads {
             Threads::One => "",
+            Threads::Tasks => ", ours signing on a thread beside",
             Threads::Each => ", our two on a thread each",
         };
         format!("{way}, {at_once}, {kept}{threads}")
@@ -274,7 +279,7 @@ fn judge(work: &Work, rounds: &[Vec<Sample>], goals: &mut Goals) {
     if work.nodes == 2 {
         let processor_ms = over(rounds, ours, |sample| sample.processor_ms);
         let bound = match work.threads {
-            Threads::One => 5.0,
+            Threads::One | Threads::Tasks => 5.0,
             Threads::Each => 8.0,
         };
         goals.judge(

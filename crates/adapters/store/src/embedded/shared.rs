@@ -67,14 +67,17 @@ struct Queue {
     appended: Lsn,
     failure: Option<StoreFailed>,
     stopping: bool,
-    /// By how many the writer is held back.
+    /// By how many the writer is held back from what is appended from then on.
     held_by: usize,
+    /// The last batch that the writer may take, whoever holds it back from later ones.
+    free: Lsn,
 }
 
 impl Queue {
-    /// Whether the writer may take what waits.
-    const fn is_free(&self) -> bool {
-        self.held_by == 0 || self.stopping
+    /// How many batches the writer may take.
+    fn free_count(&self) -> usize {
+        let is_free = |queued: &Queued| self.stopping || queued.lsn <= self.free;
+        self.batches.partition_point(is_free)
     }
 }
 
@@ -167,6 +170,9 @@ impl Shared {
         queue.bytes += sealed.len();
         queue.batches.push(Queued { lsn, sealed, batch });
         let is_held = queue.held_by > 0;
+        if !is_held {
+            queue.free = lsn;
+        }
         drop(queue);
         if !is_held {
             self.work.notify_one();
@@ -217,7 +223,7 @@ impl Shared {
             if queue.failure.is_some() {
                 return false;
             }
-            if !queue.batches.is_empty() && queue.is_free() {
+            if queue.free_count() > 0 {
                 return true;
             }
             if queue.stopping {
@@ -229,17 +235,16 @@ impl Shared {
 
     /// Takes all batches that wait; perhaps none. Only for whoever has the connection that writes: groups are written as they are taken.
     pub(super) fn waiting_group(&self) -> Group {
-        self.take_group(&mut self.lock_queue())
+        let mut queue = self.lock_queue();
+        let all = queue.batches.len();
+        self.take_group(&mut queue, all)
     }
 
-    /// The same for the writer, which takes none while it is held.
+    /// The same for the writer, which takes none that is gathered.
     pub(super) fn free_group(&self) -> Group {
         let mut queue = self.lock_queue();
-        if queue.is_free() {
-            self.take_group(&mut queue)
-        } else {
-            Group::new()
-        }
+        let free = queue.free_count();
+        self.take_group(&mut queue, free)
     }
 
     /// Whether what waits may be written by whoever appended it: commits are quick, nothing is to be moved along, and nobody else has the
@@ -290,7 +295,7 @@ impl Shared {
         }
     }
 
-    /// The writer takes no batch until it is let go as often as it was held.
+    /// The writer takes no batch that is appended from now on, until it is let go as often as it was held.
     pub(super) fn hold(&self) {
         self.lock_queue().held_by += 1;
     }
@@ -298,7 +303,10 @@ impl Shared {
     pub(super) fn let_go(&self) {
         let mut queue = self.lock_queue();
         queue.held_by -= 1;
-        let is_wanted = queue.held_by == 0 && !queue.batches.is_empty();
+        if queue.held_by == 0 {
+            queue.free = queue.appended;
+        }
+        let is_wanted = queue.free_count() > 0;
         drop(queue);
         if is_wanted {
             self.work.notify_one();
@@ -394,14 +402,15 @@ impl Shared {
         }
     }
 
-    fn take_group(&self, queue: &mut Queue) -> Group {
+    fn take_group(&self, queue: &mut Queue, count: usize) -> Group {
         let mut overlay = self.lock_overlay();
-        queue.bytes = 0;
+        let taken = queue.batches.iter().take(count);
+        queue.bytes -= taken.map(|queued| queued.sealed.len()).sum::<usize>();
         let take = |Queued { lsn, sealed, batch }| {
             overlay.apply(lsn, batch);
             (lsn, sealed)
         };
-        queue.batches.drain(..).map(take).collect()
+        queue.batches.drain(..count).map(take).collect()
     }
 
     /// Whether as much waits as the limits allow, so many times over.

@@ -227,6 +227,27 @@ fn the_owner_does_not_wait_for_a_slow_disk_nor_writes_past_who_gathers() {
     assert_eq!(store.durable(), Lsn(5));
 }
 
+/// A driver that has more inputs at hand gathers again at once, for as long as it has: what it let go before is written meanwhile.
+#[test]
+fn what_was_let_go_is_written_while_more_is_gathered() {
+    let folder = TempDir::new().unwrap();
+    let mut store = EmbeddedStore::create(folder.path(), Options::default()).unwrap();
+    let patience = Duration::from_secs(30);
+    let mut gathering = store.gather();
+    for number in 1..=50 {
+        store.append(history_batch(number)).unwrap();
+        drop(gathering);
+        gathering = store.gather();
+        store.append(history_batch(100 + number)).unwrap();
+        let (let_go, gathered) = (Lsn(2 * number - 1), Lsn(2 * number));
+        assert_eq!(store.watch().wait_for(let_go, patience), Ok(let_go));
+        assert_eq!(store.appended(), gathered);
+        drop(gathering);
+        assert_eq!(store.watch().wait_for(gathered, patience), Ok(gathered));
+        gathering = store.gather();
+    }
+}
+
 #[test]
 fn a_store_that_was_closed_in_good_order_has_an_empty_log() {
     let folder = TempDir::new().unwrap();
@@ -301,7 +322,12 @@ fn a_copy_made_while_batches_are_written_is_the_store_at_one_moment() {
         let copy = EmbeddedStore::open(&to, Options::default()).unwrap();
         assert_eq!(copy.durable(), last);
         let mut expected = crate::memory::MemoryStore::new();
-        (1..=last.0).for_each(|number| assert_eq!(expected.append(history_batch(number)), Ok(Lsn(number))));
+        for number in (1..=last.0).map(Lsn) {
+            assert_eq!(expected.append(history_batch(number.0)), Ok(number));
+            if !expected.has_room() {
+                assert_eq!(expected.sync(), Ok(number));
+            }
+        }
         for space in quittance_journal::Space::ALL {
             let range = KeyRange::space(space);
             assert_eq!(copy.read(&range).unwrap(), expected.read(&range).unwrap(), "{space:?}");
@@ -540,7 +566,18 @@ fn a_log_has_its_room_before_the_first_commit() {
 fn an_inspection_finds_what_is_damaged_and_changes_nothing() {
     let mut subject = Embedded::new(LIMITS);
     let mut store = subject.create();
-    (1..=55).for_each(|number| assert_eq!(store.append(history_batch(number)), Ok(Lsn(number))));
+    // This one nobody overwrites, so that it is moved.
+    let key = Key::Wallet(1);
+    let mut first = Batch::new();
+    first.put(key, 1, b"kept");
+    for (number, batch) in (1..)
+        .map(Lsn)
+        .zip(std::iter::once(first).chain((1..=55).map(history_batch)))
+    {
+        assert_eq!(store.append(batch), Ok(number));
+        // Each in a commit of its own: with those in between older ones are moved.
+        assert_eq!(store.watch().wait_for(number, Duration::from_secs(30)), Ok(number));
+    }
     store.close().unwrap();
     let folder = subject.folder.path();
 
@@ -550,14 +587,13 @@ fn an_inspection_finds_what_is_damaged_and_changes_nothing() {
     };
     let before = content();
     let report = Inspection::open(folder).unwrap().verify().unwrap();
-    assert_eq!((report.last, report.faults.len()), (Lsn(55), 0));
-    assert!((1..55).contains(&report.journal_batches));
+    assert_eq!((report.last, report.faults.len()), (Lsn(56), 0));
+    assert!((1..56).contains(&report.journal_batches));
     assert_eq!(report.spaces[&quittance_journal::Space::Events].0, 10);
     assert_eq!(report.spaces[&quittance_journal::Space::Payments].0, 20);
     assert!(content() == before, "an inspection changes nothing");
 
     let connection = rusqlite::Connection::open(folder.join(FILE_NAME)).unwrap();
-    let key = Key::Checkpoint(quittance_primitives::ChannelId([0; 32]));
     let tamper = "UPDATE record SET value = CAST(substr(value, 1, length(value) - 1) || x'00' AS BLOB) WHERE key = ?1";
     let tampered = connection.execute(tamper, [key.to_bytes()]).unwrap();
     connection
