@@ -332,6 +332,11 @@ impl Node {
         Ok(())
     }
 
+    /// Whether nothing came, waits to leave, or is to be signed or derived.
+    pub fn is_idle(&self) -> bool {
+        self.inbox.is_empty() && self.work.is_empty() && self.gate.held() == 0
+    }
+
     /// All that may leave by now.
     pub fn let_out(&mut self) -> Outcome<Vec<Out>> {
         let durable = self.disk.durable()?;

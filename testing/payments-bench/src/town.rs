@@ -323,6 +323,9 @@ impl Town {
     fn go_round(&mut self) -> Outcome<bool> {
         let mut is_busy = false;
         for node in 0..self.nodes.len() {
+            if self.nodes[node].is_idle() {
+                continue;
+            }
             let begun = thread_time();
             is_busy |= self.release(node)?;
             self.nodes[node].gather();

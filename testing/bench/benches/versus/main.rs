@@ -1,7 +1,7 @@
 //! Whole nodes beside LDK's: the same payments on both sides, in one process, alternating, with the same durability.
 //!
 //! LDK's nodes are driven by its public API and get typed messages handed over in memory; ours encode and decode every message. On
-//! both sides one thread runs all nodes (our stores have threads of their own), invoices are made by the payee, routes are given, and
+//! both sides one thread runs all nodes (our stores have threads of their own; where it is said, so have our signatures, or our nodes), invoices are made by the payee, routes are given, and
 //! users handle every event. Durable means: whatever a node may not act on before it is on disk is synced, file by file for LDK
 //! (`FilesystemStore` under `MonitorUpdatingPersister`), in our embedded store for us.
 //!
