@@ -13,7 +13,30 @@ use serde_json::{Value, json};
 pub(crate) struct Fees {
     /// Where it answers.
     pub(crate) address: SocketAddr,
-    sat_per_kvb: Arc<AtomicU64>,
+    shared: Arc<Shared>,
+}
+
+/// What its threads have in common.
+#[derive(Default)]
+struct Shared {
+    sat_per_kvb: AtomicU64,
+    /// Transactions that were given to the chain, and those of them that it has accepted or refused.
+    given: AtomicU64,
+    judged: AtomicU64,
+}
+
+/// How many transactions LDK has given to the chain since the world began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Broadcasts {
+    given: u64,
+    judged: u64,
+}
+
+impl Broadcasts {
+    /// Whether the chain has answered every one.
+    pub(crate) const fn are_judged(self) -> bool {
+        self.given == self.judged
+    }
 }
 
 /// A request or an answer.
@@ -31,15 +54,15 @@ impl Fees {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let fees = Self {
             address: listener.local_addr()?,
-            sat_per_kvb: Arc::new(AtomicU64::new(0)),
+            shared: Arc::default(),
         };
         fees.set(sat_per_kw);
-        let rate = Arc::clone(&fees.sat_per_kvb);
+        let shared = Arc::clone(&fees.shared);
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let rate = Arc::clone(&rate);
+                let shared = Arc::clone(&shared);
                 // A connection that breaks is made again by who needs it.
-                std::thread::spawn(move || drop(serve(stream, chain, &rate)));
+                std::thread::spawn(move || drop(serve(stream, chain, &shared)));
             }
         });
         Ok(fees)
@@ -47,18 +70,27 @@ impl Fees {
 
     /// From now on every estimate is this.
     pub(crate) fn set(&self, sat_per_kw: u64) {
-        self.sat_per_kvb.store(sat_per_kw * 4, Ordering::Relaxed);
+        self.shared.sat_per_kvb.store(sat_per_kw * 4, Ordering::Relaxed);
+    }
+
+    /// What LDK has broadcast so far.
+    pub(crate) fn broadcasts(&self) -> Broadcasts {
+        let judged = self.shared.judged.load(Ordering::SeqCst);
+        Broadcasts {
+            given: self.shared.given.load(Ordering::SeqCst),
+            judged,
+        }
     }
 }
 
-fn serve(stream: TcpStream, chain: SocketAddr, rate: &AtomicU64) -> Outcome<()> {
+fn serve(stream: TcpStream, chain: SocketAddr, shared: &Shared) -> Outcome<()> {
     stream.set_nodelay(true)?;
     let mut back = stream.try_clone()?;
     let mut reader = BufReader::new(stream);
     while let Some(request) = Exchange::read(&mut reader)? {
         let call: Value = serde_json::from_slice(&request.body).unwrap_or_default();
         if call["method"] == "estimatesmartfee" {
-            let sat = f64::from(u32::try_from(rate.load(Ordering::Relaxed))?);
+            let sat = f64::from(u32::try_from(shared.sat_per_kvb.load(Ordering::Relaxed))?);
             let answer = json!({ "result": { "feerate": sat / 1e8, "blocks": 6 }, "error": null, "id": call["id"] });
             let body = answer.to_string();
             let length = body.len();
@@ -69,17 +101,30 @@ fn serve(stream: TcpStream, chain: SocketAddr, rate: &AtomicU64) -> Outcome<()> 
             }
             .write(&mut back)?;
         } else {
-            let mut onward = TcpStream::connect(chain)?;
-            onward.set_nodelay(true)?;
-            request.write(&mut onward)?;
-            let answer = Exchange::read(&mut BufReader::new(onward))?.ok_or("the chain gives no answer")?;
-            answer.write(&mut back)?;
+            let is_broadcast = call["method"] == "sendrawtransaction";
+            if is_broadcast {
+                shared.given.fetch_add(1, Ordering::SeqCst);
+            }
+            let answer = request.answered_by(chain);
+            if is_broadcast {
+                shared.judged.fetch_add(1, Ordering::SeqCst);
+            }
+            answer?.write(&mut back)?;
         }
     }
     Ok(())
 }
 
 impl Exchange {
+    /// What the chain says to it.
+    fn answered_by(&self, chain: SocketAddr) -> Outcome<Self> {
+        let mut onward = TcpStream::connect(chain)?;
+        onward.set_nodelay(true)?;
+        self.write(&mut onward)?;
+        let answer = Self::read(&mut BufReader::new(onward))?;
+        answer.ok_or_else(|| "the chain gives no answer".into())
+    }
+
     /// The next one, or nothing when the connection has ended.
     fn read(from: &mut BufReader<TcpStream>) -> Outcome<Option<Self>> {
         let (mut head, mut length) = (String::new(), 0);

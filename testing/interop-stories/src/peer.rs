@@ -179,9 +179,18 @@ impl Ldk {
         self.ask(&Call::Balance)
     }
 
+    /// How long its log is: it grows while it does anything of note.
+    pub(crate) fn log_length(&self) -> u64 {
+        std::fs::metadata(self.log_path()).map_or(0, |file| file.len())
+    }
+
     /// Its own log.
     pub(crate) fn log(&self) -> String {
-        std::fs::read_to_string(self.folder.join("ldk/ldk_node.log")).unwrap_or_default()
+        std::fs::read_to_string(self.log_path()).unwrap_or_default()
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.folder.join("ldk/ldk_node.log")
     }
 }
 

@@ -1,7 +1,7 @@
 //! Some of our nodes, some of LDK's, and the chain between them.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use quittance_api::{
     ChannelList, ChannelOpened, ConnectPeer, Done, EventKind, Hex, Info, NewAddress, OpenChannel, PeerList,
@@ -39,6 +39,8 @@ pub(crate) struct World {
     pub(crate) closings: usize,
     /// Whether the ledgers must agree: not once somebody came back from a backup.
     pub(crate) is_of_one_mind: bool,
+    /// Whether each block leaves LDK's nodes the time to do what follows from it, as ten minutes do. Without it they see many at once.
+    pub(crate) is_paced: bool,
     /// Removed with the world.
     pub(crate) folder: tempfile::TempDir,
 }
@@ -81,6 +83,8 @@ const CHAIN_AGE: Duration = Duration::from_hours(10 * 24);
 const BLOCK_INTERVAL_S: u32 = 60;
 /// What each node has on chain.
 const COINS_SAT: u64 = 100_000_000;
+/// A node that has nothing to do for so long has done what there was to be done: events follow each other by a few milliseconds.
+const REST: Duration = Duration::from_millis(150);
 /// What LDK logs of errors and warnings, from us and to us.
 const COMPLAINTS: [&str; 4] = [
     "Got Err message from",
@@ -106,6 +110,7 @@ impl World {
             named: 0,
             closings: 0,
             is_of_one_mind: true,
+            is_paced: false,
             folder,
         };
         // LDK's chain source wants a chain that has begun; and it takes the time for its channel_updates from the blocks, and drops those
@@ -181,6 +186,32 @@ impl World {
 
     /// Mines blocks, and waits until every node that runs has read them.
     pub(crate) fn mine(&mut self, blocks: u32) -> Outcome<()> {
+        if !self.is_paced {
+            return self.mine_at_once(blocks);
+        }
+        for _ in 0..blocks {
+            self.mine_at_once(1)?;
+            self.wait_until_ldk_rests()?;
+        }
+        Ok(())
+    }
+
+    /// Waits until LDK's nodes have done what follows from what they know: every transaction that they broadcast has come to the chain, there
+    /// are no more of them, and their logs have come to an end.
+    pub(crate) fn wait_until_ldk_rests(&self) -> Outcome<()> {
+        let (mut seen, mut since) = (None, Instant::now());
+        wait_for("LDK rests", || {
+            let logs: u64 = self.ldk.iter().map(Ldk::log_length).sum();
+            let broadcasts = self.fees.broadcasts();
+            let now = Some((logs, broadcasts));
+            if now != seen || !broadcasts.are_judged() {
+                (seen, since) = (now, Instant::now());
+            }
+            Ok(since.elapsed() >= REST)
+        })
+    }
+
+    fn mine_at_once(&mut self, blocks: u32) -> Outcome<()> {
         self.ground.mine_apart(blocks, BLOCK_INTERVAL_S)?;
         let height = self.ground.height();
         for node in self.ldk.iter_mut().filter(|node| node.is_running()) {

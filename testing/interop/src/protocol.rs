@@ -120,7 +120,7 @@ pub(crate) struct Terms {
 }
 
 /// What is the peer's own, in satoshi.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Balance {
     /// On chain, in all.
     pub(crate) onchain: u64,
@@ -130,6 +130,8 @@ pub(crate) struct Balance {
     pub(crate) in_channels: u64,
     /// Of closed channels, on its way to the wallet.
     pub(crate) sweeping: u64,
+    /// Hashes of HTLCs, in channels and on chain, of which it is open whose they will be.
+    pub(crate) undecided: Vec<String>,
 }
 
 /// How a payment stands.

@@ -2,7 +2,7 @@
 
 use ldk_node::bitcoin::hex::DisplayHex;
 use ldk_node::payment::{PaymentDetails, PaymentDirection, PaymentKind, PaymentStatus};
-use ldk_node::{Node, PendingSweepBalance};
+use ldk_node::{LightningBalance, Node, PendingSweepBalance};
 
 use crate::protocol::{Balance, Channel, Graph, Info, Payment, State, Terms};
 
@@ -77,6 +77,16 @@ pub(crate) fn balance(node: &Node) -> Balance {
                 | PendingSweepBalance::AwaitingThresholdConfirmations { amount_satoshis, .. } => *amount_satoshis,
             })
             .sum(),
+        undecided: balances.lightning_balances.iter().filter_map(undecided).collect(),
+    }
+}
+
+fn undecided(part: &LightningBalance) -> Option<String> {
+    match part {
+        LightningBalance::ContentiousClaimable { payment_hash, .. }
+        | LightningBalance::MaybeTimeoutClaimableHTLC { payment_hash, .. }
+        | LightningBalance::MaybePreimageClaimableHTLC { payment_hash, .. } => Some(hex(&payment_hash.0)),
+        _ => None,
     }
 }
 

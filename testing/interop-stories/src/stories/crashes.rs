@@ -7,6 +7,7 @@ use quittance_town::{Outcome, Random, Rows};
 
 use super::load::Load;
 use super::{Effort, even};
+use crate::protocol::State;
 use crate::world::{By, World, wait_for};
 
 /// LDK is paid.
@@ -86,11 +87,15 @@ pub(crate) fn idle_ldk_dies(world: &mut World, effort: &Effort) -> Outcome<Strin
 /// every payment has its end all the same, both ledgers agree, and the next channel takes its place. What has no output on chain is left
 /// out: a close takes it from the payee, who may have claimed it already.
 ///
+/// After a close each block waits until LDK has done what follows from the last: its queue for the network has fifty places, and what finds
+/// none is dropped, which on a real chain, with ten minutes a block, does not happen.
+///
 /// What LDK wrote down and had not sent before it died stays pending in its list for ever.
 pub(crate) fn ldk_dies_under_load(world: &mut World, effort: &Effort) -> Outcome<String> {
     let kills = effort.count(4, 50);
     let mut random = Random::new(effort.seed);
-    let (mut sent, mut all, mut closed, mut lost) = (0, 0, 0, 0);
+    let (mut sent, mut all, mut closed, mut lost) = (0, 0, 0, Vec::new());
+    world.is_paced = true;
     for kill in 0..kills {
         let mut load = Load::of_at_least(NO_DUST_MSAT, world, &mut random, 4)?;
         let moment = Duration::from_millis(random.below(150));
@@ -107,16 +112,17 @@ pub(crate) fn ldk_dies_under_load(world: &mut World, effort: &Effort) -> Outcome
         if is_closed {
             closed += 1;
             world.closings += 1;
+            world.wait_until_ldk_rests().map_err(told)?;
             world.mine_what_comes(1).map_err(told)?;
             let mut steps = 0;
             world
                 .mine_until("every payment has its end", |world| {
-                    steps += 1;
-                    Ok(load.has_ended(world)? || steps > STEPS_MAX)
+                    steps = if load.is_decided(world)? { steps + 1 } else { 0 };
+                    Ok(load.has_ended(world)? || steps > STEPS_BURIED)
                 })
                 .map_err(told)?;
-            lost += load.leave_out_lost(world).map_err(told)?;
-            world.mine(6)?;
+            lost.extend(load.leave_out_lost(world).map_err(told)?);
+            world.mine(6).map_err(told)?;
             world.open(0, 0, even(By::Ours)).map_err(told)?;
         }
         world.wait_until_usable(0, 0, 1).map_err(told)?;
@@ -124,12 +130,24 @@ pub(crate) fn ldk_dies_under_load(world: &mut World, effort: &Effort) -> Outcome
         all += load.len();
         world.agree().map_err(told)?;
     }
+    let payments = world.ldk[0].payments()?;
+    if let Some(ended) = payments
+        .iter()
+        .find(|payment| payment.state != State::Pending && lost.contains(&payment.hash))
+    {
+        return Err(format!("LDK's payment {} had its end after all", ended.hash).into());
+    }
+    let lost = lost.len();
+    let dropped = world.ldk[0].log().matches(DROPPED).count();
     Ok(format!(
-        "{kills} kills, {all} payments, {sent} made; LDK closed {closed} channels by itself, and lost {lost} payments that it had not sent"
+        "{kills} kills, {all} payments, {sent} made; LDK closed {closed} channels by itself, lost {lost} payments that it had not sent, and \
+         dropped {dropped} broadcasts"
     ))
 }
 
 /// More than what a commitment leaves out.
 const NO_DUST_MSAT: u64 = 1_000_000;
-/// Of four blocks each, after a close: no HTLC of a payment here lasts so long.
-const STEPS_MAX: u32 = 100;
+/// Of four blocks each: LDK tells the end that the chain gave an HTLC after six.
+const STEPS_BURIED: u32 = 3;
+/// What LDK logs of a transaction for which its queue has no place.
+const DROPPED: &str = "Failed to broadcast transactions: no available capacity";

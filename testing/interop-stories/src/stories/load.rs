@@ -360,16 +360,26 @@ impl Load {
 
     /// Whether every one that is known has its end.
     pub(crate) fn has_ended(&self, world: &mut World) -> Outcome<bool> {
+        Ok(self.ours_have_ended(world)? && self.states_at_ldk(world)?.iter().all(|state| *state != State::Pending))
+    }
+
+    fn ours_have_ended(&self, world: &World) -> Outcome<bool> {
         for ordered in &self.ours {
             if world.state(0, ordered.id)? == Some(PaymentState::Pending) {
                 return Ok(false);
             }
         }
-        Ok(self.states_at_ldk(world)?.iter().all(|state| *state != State::Pending))
+        Ok(true)
     }
 
-    /// Leaves out those of LDK's that it will have as pending for ever; how many. None of them may have arrived.
-    pub(crate) fn leave_out_lost(&mut self, world: &mut World) -> Outcome<usize> {
+    /// Whether those of ours have their end, and of LDK's none is on chain that may still come to this end or that.
+    pub(crate) fn is_decided(&self, world: &mut World) -> Outcome<bool> {
+        let undecided = world.ldk[0].balance()?.undecided;
+        Ok(self.ours_have_ended(world)? && !self.ldk.iter().any(|hash| undecided.contains(hash)))
+    }
+
+    /// Leaves out those of LDK's that it will have as pending for ever; their hashes. None of them may have arrived.
+    pub(crate) fn leave_out_lost(&mut self, world: &mut World) -> Outcome<Vec<String>> {
         world.listen()?;
         let arrived = world.ours[0].ledger.received()?;
         let mut lost = world.ldk[0].payments()?;
@@ -380,7 +390,7 @@ impl Load {
             }
             self.ldk.retain(|hash| *hash != payment.hash);
         }
-        Ok(lost.len())
+        Ok(lost.into_iter().map(|payment| payment.hash).collect())
     }
 
     /// Waits until every one has its end; how many were made.
