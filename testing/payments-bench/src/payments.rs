@@ -77,7 +77,7 @@ pub fn measure_in_memory(count: u64, only: &str) -> Outcome<()> {
 /// How many payments are under way at once, and whether one thread runs all nodes.
 const WAYS: [(&str, usize, Threads); 4] = [
     ("one at a time", 1, Threads::One),
-    ("one at a time, signed on another thread", 1, Threads::Tasks),
+    ("signed on a thread beside, one at a time", 1, Threads::Tasks),
     ("100 in flight", 100, Threads::One),
     ("100 in flight, a thread each", 100, Threads::Each),
 ];
