@@ -10,6 +10,7 @@
 
 mod counts;
 mod curve;
+mod disk;
 mod figures;
 mod goals;
 mod ldk;
@@ -56,6 +57,7 @@ fn main() -> Outcome<()> {
     let mut goals = Goals::default();
     payments::measure(&plan, &mut goals)?;
     curve::measure(&plan)?;
+    disk::measure(&plan)?;
     start::measure(&plan, &mut goals)?;
     storage::measure(&plan, &mut goals)?;
     goals.print();
