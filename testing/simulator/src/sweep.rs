@@ -240,9 +240,8 @@ impl Sweep {
             };
             self.world.command(payee, command);
             self.world.settle();
-            self.world.command(payee, Command::RefusePayment(hold.preimage.hash()));
-            self.world.settle();
         }
+        self.refuse_what_is_held();
         // Parts whose others never came, and HTLCs whose next peer was away, end by time. A clock that was ahead once has dated
         // them later than they came.
         let jumps_ms = if self.recipe.has(Kind::Clocks) {
@@ -254,6 +253,8 @@ impl Sweep {
             self.world.now_ms += 20_000 + jumps_ms;
             self.world.reconnect();
         }
+        // A channel that rested has rested for too long by now, and what waited behind it has come to its payee.
+        self.refuse_what_is_held();
         self.world.fill_wallets();
         if self.figures.opens + self.figures.displaced > 0 {
             self.world.mine(BLOCKS_TO_OPEN);
@@ -263,6 +264,14 @@ impl Sweep {
             self.judge_cheats();
         }
         self.world.conclude();
+    }
+
+    /// Held payments that are not decided are refused.
+    fn refuse_what_is_held(&mut self) {
+        for (payee, hold) in self.holds.clone() {
+            self.world.command(payee, Command::RefusePayment(hold.preimage.hash()));
+            self.world.settle();
+        }
     }
 
     /// What is on the chain ends by it: its HTLCs are claimed, or expire.
