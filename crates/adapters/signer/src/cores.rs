@@ -32,11 +32,19 @@ impl Cores {
             let (own, others) = items.split_at(size);
             let others = (1..).zip(others.chunks(size));
             let threads: Vec<_> = others
-                .map(|(place, part)| scope.spawn(move || work(place * size, part)))
+                .map(|(place, part)| {
+                    let job = move || work(place * size, part);
+                    let started = std::thread::Builder::new().spawn_scoped(scope, job);
+                    started.map_err(|_| job)
+                })
                 .collect();
             let mut done = vec![work(0, own)];
             for thread in threads {
-                done.push(thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+                done.push(match thread {
+                    Ok(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+                    // A system that has no thread to spare.
+                    Err(job) => job(),
+                });
             }
             done
         })
