@@ -315,18 +315,16 @@ impl Node {
         } else {
             Signing::WithTheNext
         };
-        let signed = match &message {
-            Message::CommitmentSigned(signed) => Some(signed.channel_id),
-            _ => None,
-        };
+        let moved = NextCommitment::moved_by(&message);
         let message = Input::PeerMessage {
             peer,
             message: Box::new(message),
             attached,
         };
         self.handle(message, signing)?;
-        if let Some(channel) = signed.and_then(|id| self.manager.channel(&id)) {
-            let next = channel.next_commitment();
+        if let Some((channel, owner)) = moved
+            && let Some(next) = self.manager.channel(&channel).and_then(|it| it.next_commitment(owner))
+        {
             self.prepare(next);
         }
         Ok(())

@@ -1,18 +1,19 @@
-//! What the task of a connection does in `quittance run`, on a thread of its own: it signs what will be sent, and derives keys that will be
-//! needed, while the node's own thread writes.
+//! What is done on other threads in `quittance run` while the node's own writes: the task of a connection signs what will be sent, and
+//! keys are derived that will be needed.
 
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use quittance_channel::{NextCommitment, SigningAhead};
 use quittance_manager::Outgoing;
-use quittance_signer::{LocalSigner, SignedAhead};
+use quittance_signer::{Deriving, LocalSigner, SignedAhead};
 use quittance_wire::Message;
 
-/// The thread. It ends when this is dropped.
+/// The threads. They end when this is dropped.
 pub(crate) struct ConnectionTask {
     signer: LocalSigner,
-    works: Sender<Work>,
+    commitments: Sender<SigningAhead>,
+    deriving: Deriving,
     /// Commitments that it was given to sign.
     given: u64,
     table: Arc<Table>,
@@ -63,35 +64,39 @@ impl Table {
 
 impl ConnectionTask {
     pub(crate) fn start(signer: LocalSigner) -> Self {
-        let (works, given) = channel::<Work>();
+        let (commitments, given) = channel::<SigningAhead>();
         let table = Arc::<Table>::default();
         let (own_signer, own_table) = (signer.clone(), Arc::clone(&table));
         std::thread::spawn(move || {
             for work in given {
-                work.do_it(&own_signer, |work| {
-                    let mut one = SignedAhead::default();
-                    own_signer.sign_ahead(work, &mut one);
-                    let mut signed = own_table.lock();
-                    signed.ahead.append(one);
-                    signed.count += 1;
-                    drop(signed);
-                    own_table.more.notify_one();
-                });
+                let mut one = SignedAhead::default();
+                own_signer.sign_ahead(work, &mut one);
+                let mut signed = own_table.lock();
+                signed.ahead.append(one);
+                signed.count += 1;
+                drop(signed);
+                own_table.more.notify_one();
             }
         });
         Self {
+            deriving: Deriving::start(signer.clone()),
             signer,
-            works,
+            commitments,
             given: 0,
             table,
         }
     }
 
-    /// Has it do this.
+    /// Has them do this.
     pub(crate) fn give(&mut self, work: Work) {
-        self.given += u64::try_from(work.to_sign.len()).unwrap_or(u64::MAX);
-        // It lives as long as this does.
-        let _ = self.works.send(work);
+        for commitment in work.to_sign {
+            self.given += 1;
+            // It lives as long as this does.
+            let _ = self.commitments.send(commitment);
+        }
+        for next in work.to_prepare {
+            self.deriving.prepare(next);
+        }
     }
 
     /// The message that a released effect stands for; waits for signatures that are being made.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bitcoin::constants::ChainHash;
 use bitcoin::{Amount, Script};
 use quittance_channel::opening::{Forgotten, OpeningPolicy};
-use quittance_channel::{Channel, ChannelLimits, Verifier};
+use quittance_channel::{Channel, ChannelLimits, NextCommitment, Verifier};
 use quittance_journal::{EventNumber, Gate, Generation, Key, Lsn, Store, UpdateId};
 use quittance_manager::{
     ChannelManager, Context, Effect, Face, ForwardConfig, Input, ManagerConfig, NumberedEvent, OpeningEnd, Outgoing,
@@ -252,11 +252,8 @@ impl Node {
             now_ms,
             entropy,
         );
-        let signed = match &input {
-            Input::PeerMessage { message, .. } => match &**message {
-                Message::CommitmentSigned(signed) => Some(signed.channel_id),
-                _ => None,
-            },
+        let moved = match &input {
+            Input::PeerMessage { message, .. } => NextCommitment::moved_by(message),
             _ => None,
         };
         let step = process.manager.handle_one(input, signing, &context);
@@ -268,8 +265,13 @@ impl Node {
             for (_, work) in ahead {
                 self.signer.sign_ahead(work, &mut process.ahead);
             }
-            if let Some(channel) = signed.and_then(|id| process.manager.channel(&id)) {
-                self.signer.prepare(channel.next_commitment());
+            if let Some((channel, owner)) = moved
+                && let Some(next) = process
+                    .manager
+                    .channel(&channel)
+                    .and_then(|it| it.next_commitment(owner))
+            {
+                self.signer.prepare(next);
             }
         }
         true

@@ -15,7 +15,7 @@ use secp256k1::PublicKey;
 use crate::LocalSigner;
 use crate::cores::Cores;
 
-/// What was derived ahead and not used yet: for each channel at most the keys of one commitment of ours, and one point.
+/// What was derived ahead and not used yet: for each channel at most the keys of one commitment of each side, and one point.
 #[derive(Debug, Default)]
 pub struct KeysAhead {
     prepared: Mutex<Prepared>,
@@ -24,19 +24,21 @@ pub struct KeysAhead {
 
 #[derive(Debug, Default)]
 struct Prepared {
-    keys: HashMap<OutPoint, OfOne>,
+    keys: HashMap<(OutPoint, Role), OfOne>,
+    /// The points whose keys were asked for last. Whoever derives them after that is late.
+    asked_for: HashMap<(OutPoint, Role), PublicKey>,
     points: HashMap<[u8; 32], (CommitmentNumber, PublicKey)>,
 }
 
 #[derive(Debug)]
 struct OfOne {
     terms: ChannelTerms,
-    broadcaster: Role,
     keys: CommitmentKeys,
 }
 
 impl LocalSigner {
-    /// Derives what the peer's next `commitment_signed` will need: the keys to check it with, and the point to answer it with.
+    /// Derives what the next `commitment_signed` will need: the peer's, the keys to check it with, and the point to answer it with; ours,
+    /// the keys of what it signs. If they were needed before this began, it does nothing.
     pub fn prepare(&self, next: NextCommitment) {
         let NextCommitment {
             signer_keys_id,
@@ -46,16 +48,22 @@ impl LocalSigner {
             htlc_outputs,
             point_after,
         } = next;
-        let keys = CommitmentKeys::derive(&terms, broadcaster, point, htlc_outputs);
-        let after = self.commitment_seed(signer_keys_id).point(point_after);
-        let mut prepared = self.keys_ahead.lock();
-        prepared.points.insert(signer_keys_id, (point_after, after));
-        let keys = OfOne {
-            terms,
-            broadcaster,
-            keys,
+        let place = (terms.funding_outpoint, broadcaster);
+        if self.keys_ahead.lock().asked_for.get(&place) == Some(&point) {
+            return;
+        }
+        let after = point_after.map(|number| (number, self.commitment_seed(signer_keys_id).point(number)));
+        let keys = if after.is_some() {
+            CommitmentKeys::derive(&terms, broadcaster, point, htlc_outputs)
+        } else {
+            let secrets = self.channel(signer_keys_id).keys;
+            secrets.keys_of_theirs(&terms, broadcaster, point, htlc_outputs)
         };
-        prepared.keys.insert(keys.terms.funding_outpoint, keys);
+        let mut prepared = self.keys_ahead.lock();
+        if let Some(after) = after {
+            prepared.points.insert(signer_keys_id, after);
+        }
+        prepared.keys.insert(place, OfOne { terms, keys });
     }
 
     /// Who checks what peers send, with the keys that were derived ahead where there are any.
@@ -73,15 +81,32 @@ impl LocalSigner {
 }
 
 impl KeysAhead {
-    /// For how many channels something is there.
+    /// How much is there: commitments with their keys, and points.
     pub fn len(&self) -> usize {
         let prepared = self.lock();
-        prepared.keys.len().max(prepared.points.len())
+        prepared.keys.len() + prepared.points.len()
     }
 
     /// Whether there is nothing.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// The keys of this commitment, if they were derived; those of another of the same side are forgotten.
+    pub(crate) fn take(
+        &self,
+        terms: &ChannelTerms,
+        contents: &CommitmentContents,
+        htlc_outputs: HtlcOutputs,
+    ) -> Option<CommitmentKeys> {
+        let place = (terms.funding_outpoint, contents.broadcaster);
+        let ahead = {
+            let mut prepared = self.lock();
+            prepared.asked_for.insert(place, contents.per_commitment_point);
+            prepared.keys.remove(&place)?
+        };
+        let is_it = ahead.terms == *terms && ahead.keys.per_commitment_point == contents.per_commitment_point;
+        is_it.then(|| ahead.keys.for_outputs(terms, contents.broadcaster, htlc_outputs))
     }
 
     // A poisoned lock is taken all the same: what is in there is whole, or not there.
@@ -104,16 +129,8 @@ impl Verifier for KeysAhead {
         contents: &CommitmentContents,
         htlc_outputs: HtlcOutputs,
     ) -> CommitmentKeys {
-        let ahead = self.lock().keys.remove(&terms.funding_outpoint);
-        let is_it = |ahead: &OfOne| {
-            ahead.terms == *terms
-                && ahead.broadcaster == contents.broadcaster
-                && ahead.keys.per_commitment_point == contents.per_commitment_point
-        };
-        match ahead.filter(is_it) {
-            Some(OfOne { keys, .. }) => keys.for_outputs(terms, contents.broadcaster, htlc_outputs),
-            None => InlineVerifier.keys_of(terms, contents, htlc_outputs),
-        }
+        self.take(terms, contents, htlc_outputs)
+            .unwrap_or_else(|| InlineVerifier.keys_of(terms, contents, htlc_outputs))
     }
 
     fn is_secret_of(&self, secret: &PerCommitmentSecret, point: &PublicKey) -> bool {
@@ -130,6 +147,7 @@ mod tests {
     use quittance_transactions::{CommitmentFormat, Htlc, HtlcDirection, SideTerms};
 
     use super::*;
+    use crate::Deriving;
 
     const KEYS_ID: [u8; 32] = [4; 32];
 
@@ -160,6 +178,7 @@ mod tests {
         }
     }
 
+    /// The opener's next commitment, as the opener knows it.
     fn next(signer: &LocalSigner, terms: &ChannelTerms, number: u64, htlc_outputs: HtlcOutputs) -> NextCommitment {
         NextCommitment {
             signer_keys_id: KEYS_ID,
@@ -167,7 +186,7 @@ mod tests {
             broadcaster: Role::Opener,
             point: signer.channel(KEYS_ID).seed.point(CommitmentNumber(number)),
             htlc_outputs,
-            point_after: CommitmentNumber(number + 1),
+            point_after: Some(CommitmentNumber(number + 1)),
         }
     }
 
@@ -231,12 +250,69 @@ mod tests {
             let next = next(&ours, &terms, number, guessed);
             let contents = contents(next.point, CommitmentNumber(number));
             ours.prepare(next);
-            assert_eq!(ours.verifier().len(), 1);
+            assert_eq!(ours.verifier().len(), 2);
             let derived = InlineVerifier.keys_of(&terms, &contents, real);
             assert_eq!(ours.verifier().keys_of(&terms, &contents, real), derived);
             let point = ours.channel(KEYS_ID).seed.point(CommitmentNumber(number + 1));
             assert_eq!(ours.point(KEYS_ID, CommitmentNumber(number + 1)), point);
             assert!(ours.verifier().is_empty(), "each is used once");
+        }
+    }
+
+    #[test]
+    fn keys_of_the_peers_next_commitment_are_derived_ahead_and_used_to_sign_it() {
+        let (ours, theirs) = (LocalSigner::new([1; 32]), LocalSigner::new([2; 32]));
+        let terms = terms(&ours, &theirs, 1);
+        let outputs = [HtlcOutputs::None, HtlcOutputs::Some];
+        for (number, (guessed, htlcs)) in (1..).zip(outputs.iter().flat_map(|one| [0, 3].map(|count| (*one, count)))) {
+            let next = NextCommitment {
+                point_after: None,
+                ..next(&ours, &terms, number, guessed)
+            };
+            let mut contents = contents(next.point, CommitmentNumber(number));
+            contents.htlcs = (0..htlcs).map(htlc).collect();
+            contents.to_broadcaster =
+                MilliSatoshi(600_000_000 - contents.htlcs.iter().map(|htlc| htlc.amount.0).sum::<u64>());
+            let template = CommitmentToSign {
+                channel_id: ChannelId([3; 32]),
+                signer_keys_id: KEYS_ID,
+                terms: terms.clone(),
+                contents,
+            };
+            let signed = theirs.countersign(&template);
+            theirs.prepare(next.clone());
+            // Those of our own next one are another matter.
+            theirs.prepare(NextCommitment {
+                broadcaster: Role::Accepter,
+                point_after: Some(CommitmentNumber(number + 1)),
+                ..next
+            });
+            assert_eq!(theirs.countersign(&template), signed);
+            assert_eq!(theirs.verifier().lock().keys.len(), 1, "each is used once");
+        }
+    }
+
+    #[test]
+    fn what_was_needed_before_it_was_derived_is_not_derived_for_nothing() {
+        let (ours, theirs) = (LocalSigner::new([1; 32]), LocalSigner::new([2; 32]));
+        let terms = terms(&ours, &theirs, 1);
+        let late = next(&ours, &terms, 7, HtlcOutputs::None);
+        let needed = contents(late.point, CommitmentNumber(7));
+        let derived = ours.verifier().keys_of(&terms, &needed, HtlcOutputs::None);
+        assert_eq!(derived.per_commitment_point, late.point);
+        ours.prepare(late);
+        assert!(ours.verifier().is_empty());
+    }
+
+    #[test]
+    fn a_thread_derives_what_it_is_given() {
+        let (ours, theirs) = (LocalSigner::new([1; 32]), LocalSigner::new([2; 32]));
+        let deriving = Deriving::start(ours.clone());
+        deriving.prepare(next(&ours, &terms(&ours, &theirs, 1), 7, HtlcOutputs::None));
+        let begun = std::time::Instant::now();
+        while ours.verifier().is_empty() {
+            assert!(begun.elapsed().as_secs() < 60, "the thread derives nothing");
+            std::thread::yield_now();
         }
     }
 
@@ -254,13 +330,16 @@ mod tests {
             CommitmentNumber(8),
         );
         let same = contents(one.point, CommitmentNumber(7));
-        for (terms, contents) in [(&terms_one, &later), (&terms_one, &accepters), (&changed, &same)] {
+        for (terms, contents) in [(&terms_one, &later), (&changed, &same), (&terms_one, &accepters)] {
             ours.prepare(one.clone());
             let derived = InlineVerifier.keys_of(terms, contents, HtlcOutputs::Some);
             assert_eq!(ours.verifier().keys_of(terms, contents, HtlcOutputs::Some), derived);
             let point = ours.channel(KEYS_ID).seed.point(CommitmentNumber(9));
             assert_eq!(ours.point(KEYS_ID, CommitmentNumber(9)), point);
         }
+        // The other side's is no reason to forget it.
+        let derived = InlineVerifier.keys_of(&terms_one, &same, HtlcOutputs::Some);
+        assert_eq!(ours.verifier().keys_of(&terms_one, &same, HtlcOutputs::Some), derived);
         assert!(ours.verifier().is_empty(), "what does not fit is forgotten");
     }
 }

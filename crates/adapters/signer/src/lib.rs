@@ -17,12 +17,14 @@
 
 mod ahead;
 mod cores;
+mod deriving;
 mod enforce;
 mod keys_ahead;
 mod node_key;
 mod spoken;
 
 pub use ahead::SignedAhead;
+pub use deriving::Deriving;
 pub use keys_ahead::KeysAhead;
 pub use spoken::who_signed;
 
@@ -173,7 +175,10 @@ impl LocalSigner {
         let keys = self.channel(template.signer_keys_id).keys;
         let CommitmentToSign { terms, contents, .. } = template;
         let (broadcaster, point) = (contents.broadcaster, contents.per_commitment_point);
-        let derive = |htlc_outputs| keys.keys_of_theirs(terms, broadcaster, point, htlc_outputs);
+        let derive = |htlc_outputs| {
+            let ahead = self.keys_ahead.take(terms, contents, htlc_outputs);
+            ahead.unwrap_or_else(|| keys.keys_of_theirs(terms, broadcaster, point, htlc_outputs))
+        };
         keys.countersign_by(&template.build_with_keys(derive), |outputs, sign| {
             let parts = self
                 .keys_ahead

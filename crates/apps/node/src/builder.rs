@@ -16,7 +16,7 @@ use quittance_manager::{ChannelManager, Context, Face, ForwardConfig, ManagerCon
 use quittance_net::{Config, Limits, Network as Peers, PeerAddress, Timing};
 use quittance_payments::{DirectRouter, InvoiceKey};
 use quittance_primitives::{CltvExpiryDelta, Feature, Features, MilliSatoshi, NodeId};
-use quittance_signer::LocalSigner;
+use quittance_signer::{Deriving, LocalSigner};
 use quittance_store::embedded::{EmbeddedStore, Options};
 use quittance_wire::NodeAddress;
 use tokio::sync::{mpsc, watch};
@@ -280,6 +280,7 @@ impl NodeBuilder {
             gate: ground.read.gate,
             store: ground.read.store,
             signer: Arc::clone(&signer),
+            deriving: Deriving::start((*signer).clone()),
             network: network.clone(),
             limits: ground.limits,
             handling: self.handling,
@@ -310,8 +311,7 @@ impl NodeBuilder {
             signer: Arc::clone(&signer),
             wallet: Arc::clone(&wallet),
         };
-        let thread = std::thread::Builder::new().name("broadcasts".to_owned());
-        thread.spawn(move || broadcaster.run(broadcasts_in)).map_err(refused)?;
+        broadcaster.start(broadcasts_in).map_err(refused)?;
         let watch = chain::follow(chain, beginning.from, self.pace, self.fees, chain_out).map_err(refused)?;
         let addresses = self.listen_all(&network).await?;
         // What the node is set up with goes before what it was told earlier.

@@ -79,8 +79,14 @@ pub(crate) struct Broadcaster {
 }
 
 impl Broadcaster {
+    /// Starts a thread that ends with the queue.
+    pub(crate) fn start(self, queue: mpsc::Receiver<ToBroadcast>) -> io::Result<()> {
+        let thread = std::thread::Builder::new().name("broadcasts".to_owned());
+        thread.spawn(move || self.run(queue)).map(drop)
+    }
+
     /// Takes one after the other, each again and again while the source does not answer.
-    pub(crate) fn run(&self, mut queue: mpsc::Receiver<ToBroadcast>) {
+    fn run(&self, mut queue: mpsc::Receiver<ToBroadcast>) {
         while let Some(next) = queue.blocking_recv() {
             let (transactions, purpose) = match next {
                 ToBroadcast::Transaction(transaction, purpose) => (vec![*transaction], purpose),

@@ -27,7 +27,7 @@ use quittance_monitor::FeeEstimates;
 use quittance_net::{Network, Outbox};
 use quittance_payments::DirectRouter;
 use quittance_primitives::{ChannelId, NodeId, PaymentId};
-use quittance_signer::LocalSigner;
+use quittance_signer::{Deriving, LocalSigner};
 use quittance_store::embedded::{EmbeddedStore, Gathering};
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{error, info};
@@ -126,6 +126,7 @@ pub(crate) struct Driver {
     pub(crate) gate: Gate<Effect>,
     pub(crate) store: EmbeddedStore,
     pub(crate) signer: Arc<LocalSigner>,
+    pub(crate) deriving: Deriving,
     pub(crate) network: Network<Sorter>,
     pub(crate) limits: ChannelLimits,
     pub(crate) handling: EventHandling,

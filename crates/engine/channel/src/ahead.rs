@@ -4,11 +4,12 @@
 //! which the gate lets out once its batch is durable. So the signatures of a batch that is lost are lost with it, and none is taken for
 //! another commitment. Secrets have no such way: [`RevocationDue`](crate::RevocationDue) comes out of the gate or not at all.
 //!
-//! What is public may be derived at any time: [`NextCommitment`] says what the peer's next signature will be checked with.
+//! What is public may be derived at any time: [`NextCommitment`] says what the peer's next signature will be checked with, and what ours
+//! will be made for.
 
 use std::sync::Arc;
 
-use quittance_primitives::CommitmentNumber;
+use quittance_primitives::{ChannelId, CommitmentNumber};
 use quittance_transactions::{ChannelTerms, CommitmentSignatures, HtlcOutputs, Role};
 use quittance_wire::Message;
 use secp256k1::PublicKey;
@@ -27,38 +28,57 @@ pub struct SealedSignatures {
     signatures: CommitmentSignatures,
 }
 
-/// Our commitment that the peer signs next, as far as it is known before: from this its keys follow.
+/// The commitment of ours that the peer signs next, or that of the peer that we do, as far as it is known before: from this its keys follow.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NextCommitment {
     /// By which the signer knows the channel's secrets.
     pub signer_keys_id: [u8; 32],
     /// The channel's terms.
     pub terms: ChannelTerms,
-    /// Our role, as its broadcaster.
+    /// Its owner's role.
     pub broadcaster: Role,
     /// Its point.
     pub point: PublicKey,
     /// Whether it is likely to have outputs for HTLCs. One that is alone will be gone by then, and where there is none one will have come.
     pub htlc_outputs: HtlcOutputs,
-    /// The commitment after it, whose point is asked for along with its signature ([`Need::Point`](crate::Need::Point)).
-    pub point_after: CommitmentNumber,
+    /// If it is ours, the commitment after it, whose point is asked for along with the signature ([`Need::Point`](crate::Need::Point)).
+    pub point_after: Option<CommitmentNumber>,
 }
 
 impl Channel {
-    /// What is known of our next commitment.
-    pub fn next_commitment(&self) -> NextCommitment {
+    /// What is known of the next commitment of one side. `None` while its point is awaited, or if it is ours to sign at once.
+    pub fn next_commitment(&self, owner: Side) -> Option<NextCommitment> {
         let state = self.state();
-        let local = &state.commitments.local;
-        NextCommitment {
+        let commitments = &state.commitments;
+        let (point, point_after) = match owner {
+            Side::Local => {
+                let local = &commitments.local;
+                (local.next_point, Some(local.number.next().next()))
+            }
+            Side::Remote if commitments.has_news_for(owner) => return None,
+            Side::Remote => (commitments.remote.next_point?, None),
+        };
+        Some(NextCommitment {
             signer_keys_id: state.facts.signer_keys_id,
             terms: state.facts.terms(),
-            broadcaster: state.facts.role(Side::Local),
-            point: local.next_point,
-            htlc_outputs: match state.commitments.htlcs(View::LocalNext).take(2).count() {
+            broadcaster: state.facts.role(owner),
+            point,
+            htlc_outputs: match commitments.htlcs(View::next_of(owner)).take(2).count() {
                 1 => HtlcOutputs::None,
                 _ => HtlcOutputs::Some,
             },
-            point_after: local.number.next().next(),
+            point_after,
+        })
+    }
+}
+
+impl NextCommitment {
+    /// Of which channel and side the next commitment is one further once a message of the peer's is accepted.
+    pub const fn moved_by(message: &Message) -> Option<(ChannelId, Side)> {
+        match message {
+            Message::CommitmentSigned(signed) => Some((signed.channel_id, Side::Local)),
+            Message::RevokeAndAck(revoked) => Some((revoked.channel_id, Side::Remote)),
+            _ => None,
         }
     }
 }

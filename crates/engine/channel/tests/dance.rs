@@ -3,7 +3,7 @@
 mod pair;
 
 use pair::{Pair, Who, failed, fulfilled};
-use quittance_channel::{Consequence, HtlcState, Outcome};
+use quittance_channel::{Consequence, HtlcState, NextCommitment, Outcome, Side};
 use quittance_primitives::HtlcId;
 
 #[test]
@@ -65,4 +65,45 @@ fn a_failure_that_nobody_waits_for_is_released_with_its_removal() {
     pair.bob.remove(id, failed(1)).expect("it is there");
     pair.settle();
     assert_eq!(pair.alice.channel.state().offered_htlc(id), None);
+}
+
+/// What is derived ahead on one end is what the other end will derive.
+#[test]
+fn both_ends_know_the_same_of_the_commitments_that_come_next() {
+    let mut pair = Pair::normal();
+    let check = |pair: &Pair| {
+        let ends = [(&pair.alice, &pair.bob), (&pair.bob, &pair.alice)];
+        for (own, other) in ends.map(|(own, other)| (&own.channel, &other.channel)) {
+            let theirs = own.next_commitment(Side::Remote).expect("nothing is awaited");
+            let ours = other.next_commitment(Side::Local).expect("its point is known");
+            assert_eq!(theirs.point_after, None);
+            assert_ne!(theirs.signer_keys_id, ours.signer_keys_id);
+            let same = NextCommitment {
+                signer_keys_id: ours.signer_keys_id,
+                point_after: ours.point_after,
+                ..theirs
+            };
+            assert_eq!(same, ours);
+        }
+    };
+    check(&pair);
+    pair.alice.set_auto_commit(false);
+    pair.offer(Who::Alice, 50_000_000, 3);
+    assert_eq!(
+        pair.alice.channel.next_commitment(Side::Remote),
+        None,
+        "it is signed at once"
+    );
+    assert!(pair.alice.commit());
+    assert_eq!(
+        pair.alice.channel.next_commitment(Side::Remote),
+        None,
+        "its point is awaited"
+    );
+    pair.alice.set_auto_commit(true);
+    pair.settle();
+    check(&pair);
+    pair.offer(Who::Alice, 50_000_000, 4);
+    pair.settle();
+    check(&pair);
 }

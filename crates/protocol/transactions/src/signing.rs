@@ -56,9 +56,10 @@ impl ChannelSecretKeys {
         let point = &per_commitment_point;
         let base_part = self.revocation_basepoint.mul_tweak(&key_tweak(basepoint, point));
         let commitment_part = point.mul_tweak(SECP256K1, &key_tweak(point, basepoint));
+        // A secret becomes a point in constant time.
+        let base_point = base_part.expect(NEVER_DEGENERATE).public_key(SECP256K1);
         let revocation = commitment_part
-            .expect(NEVER_DEGENERATE)
-            .add_exp_tweak(SECP256K1, &Scalar::from(base_part.expect(NEVER_DEGENERATE)))
+            .and_then(|commitment_point| commitment_point.combine(&base_point))
             .expect(NEVER_DEGENERATE);
         CommitmentKeys::with_revocation(terms, broadcaster, per_commitment_point, htlc_outputs, revocation)
     }

@@ -152,7 +152,7 @@ struct Charged {
     account: AtomicUsize,
 }
 
-const ACCOUNTS: usize = 8;
+const ACCOUNTS: usize = 10;
 const THREADS: usize = 32;
 
 static COUNTERS: [Counter; ACCOUNTS] = [const {

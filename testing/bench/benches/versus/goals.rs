@@ -20,6 +20,8 @@ struct Row {
 pub(crate) enum Bound {
     AtLeast(f64),
     AtMost(f64),
+    /// Nothing: it is shown beside the others.
+    None,
 }
 
 impl Goals {
@@ -38,16 +40,15 @@ impl Goals {
         println!("| what | goal | measured | |\n|---|---|---:|---|");
         for row in &self.rows {
             let (goal, is_met) = match row.bound {
-                Bound::AtLeast(bound) => (format!("at least {}", short(bound)), row.measured >= bound),
-                Bound::AtMost(bound) => (format!("at most {}", short(bound)), row.measured <= bound),
+                Bound::AtLeast(bound) => (format!("at least {} {}", short(bound), row.unit), row.measured >= bound),
+                Bound::AtMost(bound) => (format!("at most {} {}", short(bound), row.unit), row.measured <= bound),
+                Bound::None => {
+                    println!("| {} | | {} {} | |", row.what, short(row.measured), row.unit);
+                    continue;
+                }
             };
             let verdict = if is_met { "met" } else { "**missed**" };
-            println!(
-                "| {} | {goal} {} | {} | {verdict} |",
-                row.what,
-                row.unit,
-                short(row.measured)
-            );
+            println!("| {} | {goal} | {} | {verdict} |", row.what, short(row.measured));
         }
     }
 }

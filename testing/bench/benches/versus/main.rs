@@ -8,6 +8,7 @@
 //! `cargo xtask bench --versus-ldk` runs it and puts what it prints into `docs/BENCHMARKS.md`. With `--quick` in its arguments it takes a
 //! minute, with fewer payments; with `--only WORD` it does what has that word in its name.
 
+mod bare;
 mod counts;
 mod curve;
 mod disk;
@@ -56,7 +57,7 @@ fn main() -> Outcome<()> {
     let plan = Plan::of(&arguments);
     let mut goals = Goals::default();
     payments::measure(&plan, &mut goals)?;
-    curve::measure(&plan)?;
+    curve::measure(&plan);
     disk::measure(&plan)?;
     start::measure(&plan, &mut goals)?;
     storage::measure(&plan, &mut goals)?;

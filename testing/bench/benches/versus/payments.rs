@@ -5,6 +5,7 @@ use quittance_payments_bench::node::Outcome;
 use quittance_payments_bench::payments::Threads;
 
 use crate::Plan;
+use crate::bare::Bare;
 use crate::counts::{Account, Cost, Moment, release_threads};
 use crate::figures::{by_node, median, millis, short, to_float};
 use crate::goals::{Bound, Goals};
@@ -40,6 +41,8 @@ enum Contender {
     Ldk,
     /// LDK, its manager written whenever it asks: without that a restart finds the manager as it was when it last was written.
     LdkWithManager,
+    /// Nobody's nodes: what no node can do without.
+    Bare,
     Ours,
 }
 
@@ -62,8 +65,10 @@ struct NodeSample {
 struct Arena {
     ldk: Network,
     ours: Nodes,
+    bare: Bare,
     ldk_accounts: Vec<Account>,
     our_accounts: Vec<Account>,
+    bare_accounts: Vec<Account>,
 }
 
 /// Measures all kinds, and prints a table.
@@ -72,7 +77,7 @@ pub(crate) fn measure(plan: &Plan, goals: &mut Goals) -> Outcome<()> {
         return Ok(());
     }
     println!(
-        "| payments | who | in a second | ours to LDK's | processor ms of each, all nodes | by node | syncs by node | bytes written by node |"
+        "| payments | who | in a second | ours to this | processor ms of each, all nodes | by node | syncs by node | bytes written by node |"
     );
     println!("|---|---|---:|---:|---:|---|---|---|");
     for works in WORKS.chunk_by(|one, next| (one.nodes, one.kept) == (next.nodes, next.kept)) {
@@ -137,9 +142,12 @@ impl Work {
     }
 
     fn contenders(&self) -> &'static [Contender] {
-        match (self.kept, self.nodes, self.threads) {
-            (Kept::OnDisk, 2, Threads::One) => &[Contender::Ldk, Contender::LdkWithManager, Contender::Ours],
-            _ => &[Contender::Ldk, Contender::Ours],
+        use Contender::{Bare, Ldk, LdkWithManager, Ours};
+        match (self.kept, self.nodes, self.threads, self.at_once) {
+            (Kept::OnDisk, 2, Threads::One, 1) => &[Ldk, LdkWithManager, Bare, Ours],
+            (Kept::OnDisk, _, _, 1) => &[Ldk, Bare, Ours],
+            (Kept::OnDisk, 2, Threads::One, _) => &[Ldk, LdkWithManager, Ours],
+            _ => &[Ldk, Ours],
         }
     }
 }
@@ -147,7 +155,7 @@ impl Work {
 impl Arena {
     fn open(work: &Work, folder: &std::path::Path) -> Outcome<Self> {
         let accounts = |first: usize| (first..first + work.nodes).map(Account).collect::<Vec<_>>();
-        let (ldk_accounts, our_accounts) = (accounts(1), accounts(4));
+        let (ldk_accounts, our_accounts, bare_accounts) = (accounts(1), accounts(4), accounts(7));
         let (for_ldk, for_us) = (folder.join("ldk"), folder.join("ours"));
         let (persistence, durability) = match work.kept {
             Kept::InMemory => (Persistence::Nowhere, Durability::Memory),
@@ -161,8 +169,10 @@ impl Arena {
         Ok(Self {
             ldk,
             ours,
+            bare: Bare::new(&bare_accounts)?,
             ldk_accounts,
             our_accounts,
+            bare_accounts,
         })
     }
 
@@ -200,6 +210,7 @@ impl Arena {
             .collect();
         let accounts = match contender {
             Contender::Ldk | Contender::LdkWithManager => &self.ldk_accounts,
+            Contender::Bare => &self.bare_accounts,
             Contender::Ours => &self.our_accounts,
         };
         Ok(Sample::of(&cost, accounts, &records, to_float(count)))
@@ -208,6 +219,7 @@ impl Arena {
     fn pay(&mut self, contender: Contender, work: &Work, count: u64) -> Outcome<()> {
         match contender {
             Contender::Ours => return self.ours.pay(count, usize::try_from(work.at_once)?, work.threads),
+            Contender::Bare => return self.bare.pay(count),
             Contender::Ldk => self.ldk.manager_writes = ManagerWrites::Never,
             Contender::LdkWithManager => self.ldk.manager_writes = ManagerWrites::WhenAsked,
         }
@@ -250,16 +262,17 @@ fn print(work: &Work, rounds: &[Vec<Sample>]) {
         let nodes = |figure: fn(&NodeSample) -> f64| {
             by_node((0..work.nodes).map(|node| over(rounds, place, |sample| figure(&sample.nodes[node]))))
         };
-        let (who, to_ldk) = match contender {
+        let (who, to_this) = match contender {
             Contender::Ldk => ("LDK", Some(ratio(rounds, place))),
             Contender::LdkWithManager => ("LDK, manager written too", Some(ratio(rounds, place))),
+            Contender::Bare => ("bare", Some(ratio(rounds, place))),
             Contender::Ours => ("Quittance", None),
         };
         println!(
             "| {} | {who} | {} | {} | {} | {} | {} | {} |",
             work.name(),
             short(over(rounds, place, |sample| sample.per_second)),
-            to_ldk.map_or(String::new(), short),
+            to_this.map_or(String::new(), short),
             short(over(rounds, place, |sample| sample.processor_ms)),
             nodes(|node| node.processor_ms),
             nodes(|node| node.syncs),
@@ -268,64 +281,88 @@ fn print(work: &Work, rounds: &[Vec<Sample>]) {
     }
 }
 
+/// What one kind of work is judged by.
+struct Judged<'a> {
+    work: &'a Work,
+    rounds: &'a [Vec<Sample>],
+    goals: &'a mut Goals,
+}
+
 fn judge(work: &Work, rounds: &[Vec<Sample>], goals: &mut Goals) {
-    let ours = work.contenders().len() - 1;
-    let node = |node: usize, figure: fn(&NodeSample) -> f64| over(rounds, ours, |sample| figure(&sample.nodes[node]));
-    let worst = |nodes: &[usize], figure: fn(&NodeSample) -> f64| {
-        nodes.iter().map(|place| node(*place, figure)).fold(0.0, f64::max)
-    };
-    let name = work.name();
-    if work.kept == Kept::InMemory {
-        return;
+    let mut judged = Judged { work, rounds, goals };
+    match (work.kept, work.nodes) {
+        (Kept::InMemory, _) => {}
+        (Kept::OnDisk, 2) => judged.direct(),
+        (Kept::OnDisk, _) => judged.forwarded(),
     }
-    let is_alone = work.at_once == 1;
-    if work.nodes == 2 {
-        let processor_ms = over(rounds, ours, |sample| sample.processor_ms);
-        let bound = match work.threads {
+}
+
+impl Judged<'_> {
+    fn direct(&mut self) {
+        let is_alone = self.work.at_once == 1;
+        let bound = match self.work.threads {
             Threads::One | Threads::Tasks => 5.0,
             Threads::Each => 8.0,
         };
-        goals.judge(
-            format!("{name}: payments in a second, to LDK's"),
-            Bound::AtLeast(bound),
-            "times",
-            ratio(rounds, 0),
-        );
+        let to_ldk = ratio(self.rounds, 0);
+        self.judge("payments in a second, to LDK's", Bound::AtLeast(bound), "times", to_ldk);
+        if let Some(bare) = self.place_of_bare() {
+            let ratio = |samples: &Vec<Sample>| samples[bare].per_second / samples[0].per_second;
+            let bare_to_ldk = median(self.rounds.iter().map(ratio));
+            self.judge(
+                "the bare work in a second, to LDK's payments",
+                Bound::None,
+                "times",
+                bare_to_ldk,
+            );
+        }
         let bound = if is_alone { 2.3 } else { 0.5 };
-        goals.judge(
-            format!("{name}: processor time, both nodes"),
-            Bound::AtMost(bound),
-            "ms",
-            processor_ms,
-        );
+        self.judge_processor("processor time, both nodes", bound, |sample| sample.processor_ms);
         if is_alone {
-            let syncs = worst(&[0, 1], |node| node.syncs);
-            goals.judge(format!("{name}: syncs of a node"), Bound::AtMost(4.0), "", syncs);
-            let records = worst(&[0, 1], |node| node.record_bytes);
-            goals.judge(
-                format!("{name}: records of a node, 1,500 and an HTLC's signature that it received"),
-                Bound::AtMost(1_500.0 + SIGNATURE),
-                "bytes",
-                records,
-            );
+            let worst = |figure: fn(&NodeSample) -> f64| {
+                let of = |node: usize| self.ours(|sample| figure(&sample.nodes[node]));
+                of(0).max(of(1))
+            };
+            let (syncs, records) = (worst(|node| node.syncs), worst(|node| node.record_bytes));
+            self.judge("syncs of a node", Bound::AtMost(4.0), "", syncs);
+            let what = "records of a node, 1,500 and an HTLC's signature that it received";
+            self.judge(what, Bound::AtMost(1_500.0 + SIGNATURE), "bytes", records);
         }
-    } else {
+    }
+
+    fn forwarded(&mut self) {
+        let is_alone = self.work.at_once == 1;
         let bound = if is_alone { 1.2 } else { 0.35 };
-        let processor_ms = node(1, |node| node.processor_ms);
-        goals.judge(
-            format!("{name}: processor time of the forwarder"),
-            Bound::AtMost(bound),
-            "ms",
-            processor_ms,
-        );
+        let of_forwarder = |sample: &Sample| sample.nodes[1].processor_ms;
+        self.judge_processor("processor time of the forwarder", bound, of_forwarder);
         if is_alone {
-            let records = node(1, |node| node.record_bytes);
-            goals.judge(
-                format!("{name}: records of the forwarder, 3,200 and two such signatures"),
-                Bound::AtMost(3_200.0 + 2.0 * SIGNATURE),
-                "bytes",
-                records,
-            );
+            let records = self.ours(|sample| sample.nodes[1].record_bytes);
+            let what = "records of the forwarder, 3,200 and two such signatures";
+            self.judge(what, Bound::AtMost(3_200.0 + 2.0 * SIGNATURE), "bytes", records);
         }
+    }
+
+    /// Judges a processor time, and shows beside it how many times that of the bare work it is, where that was done.
+    fn judge_processor(&mut self, what: &str, bound: f64, figure: fn(&Sample) -> f64) {
+        let ours = self.ours(figure);
+        self.judge(what, Bound::AtMost(bound), "ms", ours);
+        if let Some(bare) = self.place_of_bare() {
+            let ratio = |samples: &Vec<Sample>| samples.last().map_or(0.0, figure) / figure(&samples[bare]);
+            let to_bare = median(self.rounds.iter().map(ratio));
+            self.judge(&format!("{what}, to the bare work's"), Bound::None, "times", to_bare);
+        }
+    }
+
+    fn ours(&self, figure: impl Fn(&Sample) -> f64) -> f64 {
+        over(self.rounds, self.work.contenders().len() - 1, figure)
+    }
+
+    fn place_of_bare(&self) -> Option<usize> {
+        self.work.contenders().iter().position(|one| *one == Contender::Bare)
+    }
+
+    fn judge(&mut self, what: &str, bound: Bound, unit: &'static str, measured: f64) {
+        self.goals
+            .judge(format!("{}: {what}", self.work.name()), bound, unit, measured);
     }
 }

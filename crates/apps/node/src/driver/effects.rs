@@ -3,8 +3,8 @@
 use std::sync::{Arc, PoisonError};
 
 use bitcoin::TxOut;
+use quittance_channel::SigningAhead;
 use quittance_channel::opening::{Forgotten, FundingTransaction};
-use quittance_channel::{NextCommitment, SigningAhead};
 use quittance_journal::Scope;
 use quittance_manager::{Effect, Event, Input, NumberedEvent, OpeningEnd, Outgoing, Purpose, Response};
 use quittance_net::{NotSent, Outbound};
@@ -81,16 +81,6 @@ impl Driver {
         {
             // A connection that is gone needs no signature.
             let _ = line.outbox.send(line.signer.prepared(work));
-        }
-    }
-
-    /// What the peer's next signature will need is derived while the batch is being written, where there is nothing to send.
-    pub(super) fn prepare(&self, peer: &NodeId, next: NextCommitment) {
-        if let Some(line) = self.work.lines.get(peer)
-            && !line.outbox.is_crowded()
-        {
-            // A connection that is gone needs nothing.
-            let _ = line.outbox.send(line.signer.prepares(next));
         }
     }
 

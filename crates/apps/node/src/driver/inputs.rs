@@ -1,6 +1,6 @@
 //! What callers and peers want, as inputs of the engine.
 
-use quittance_channel::{Attached, Need};
+use quittance_channel::{Attached, Need, NextCommitment};
 use quittance_journal::{EventNumber, Key, ReadError, Store, decode_record};
 use quittance_manager::{Command, FINISHED_PAYMENT_VERSION, Input, RequestId, Response};
 use quittance_net::Tidings;
@@ -177,17 +177,16 @@ impl Driver {
                         self.signer.attach(need, keys_id, fresh, &message)
                     }
                 };
-                let signed = match &*message {
-                    Message::CommitmentSigned(signed) => Some(signed.channel_id),
-                    _ => None,
-                };
+                let moved = NextCommitment::moved_by(&message);
                 self.handle(Input::PeerMessage {
                     peer,
                     message,
                     attached,
                 })?;
-                if let Some(channel) = signed.and_then(|id| self.manager.channel(&id)) {
-                    self.prepare(&peer, channel.next_commitment());
+                if let Some((channel, owner)) = moved
+                    && let Some(next) = self.manager.channel(&channel).and_then(|it| it.next_commitment(owner))
+                {
+                    self.deriving.prepare(next);
                 }
                 Ok(())
             }

@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use quittance_channel::{NextCommitment, SigningAhead};
+use quittance_channel::SigningAhead;
 use quittance_manager::Outgoing;
 use quittance_net::Outbound;
 use quittance_signer::{LocalSigner, SignedAhead};
@@ -48,15 +48,6 @@ impl ConnectionSigner {
         let (signer, ahead) = (Arc::clone(&self.signer), Arc::clone(&self.ahead));
         Outbound::Made(Box::new(move || {
             signer.sign_ahead(work, &mut ahead.lock().unwrap_or_else(PoisonError::into_inner));
-            None
-        }))
-    }
-
-    /// Keys for a commitment that the peer has not signed yet. It sends nothing.
-    pub(super) fn prepares(&self, next: NextCommitment) -> Outbound {
-        let signer = Arc::clone(&self.signer);
-        Outbound::Made(Box::new(move || {
-            signer.prepare(next);
             None
         }))
     }
