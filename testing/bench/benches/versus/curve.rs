@@ -34,9 +34,9 @@ const OPERATIONS: [(Operation, &str, u32); 7] = [
     (Operation::Sign, "signature", 6),
     (Operation::Verify, "verification", 6),
     (Operation::Multiply, "point multiplied", 12),
-    (Operation::AddToGenerator, "multiple of the generator added", 20),
-    (Operation::Add, "points added", 4),
-    (Operation::PublicKey, "public key from its secret", 9),
+    (Operation::AddToGenerator, "multiple of the generator added", 16),
+    (Operation::Add, "points added", 8),
+    (Operation::PublicKey, "public key from its secret", 13),
     (Operation::Agree, "secret agreed on", 2),
 ];
 
