@@ -322,9 +322,7 @@ impl Node {
             attached,
         };
         self.handle(message, signing)?;
-        if let Some((channel, owner)) = moved
-            && let Some(next) = self.manager.channel(&channel).and_then(|it| it.next_commitment(owner))
-        {
+        if let Some(next) = moved.and_then(|moved| self.manager.next_commitment(moved)) {
             self.prepare(next);
         }
         Ok(())

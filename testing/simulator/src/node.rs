@@ -265,12 +265,7 @@ impl Node {
             for (_, work) in ahead {
                 self.signer.sign_ahead(work, &mut process.ahead);
             }
-            if let Some((channel, owner)) = moved
-                && let Some(next) = process
-                    .manager
-                    .channel(&channel)
-                    .and_then(|it| it.next_commitment(owner))
-            {
+            if let Some(next) = moved.and_then(|moved| process.manager.next_commitment(moved)) {
                 self.signer.prepare(next);
             }
         }

@@ -71,8 +71,8 @@ impl LocalSigner {
         }
     }
 
-    /// From now on so many threads share the signatures of a large commitment, those that are made and those that are checked: the caller's,
-    /// and others that live as long as the work. One, unless this is called.
+    /// From now on a thread on each of so many cores shares the signatures of a large commitment with the caller, those that are made and
+    /// those that are checked. The caller makes them alone unless this is called, or if it is called with 1.
     pub fn use_cores(&self, count: usize) {
         self.keys_ahead.cores.set(count);
     }

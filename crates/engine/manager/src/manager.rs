@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use quittance_channel::opening::OpeningPolicy;
 use quittance_channel::{
     Attached, CHECKPOINT_VERSION, Channel, ChannelEffect, Consequence, Context as ChannelContext, Decision,
-    ForceCloseReason, ForwardingPolicy, HtlcSource, Link, Need, Opening, Reaction, Refusal, UPDATE_VERSION,
+    ForceCloseReason, ForwardingPolicy, HtlcSource, Link, Need, NextCommitment, Opening, Reaction, Refusal, Side,
+    UPDATE_VERSION,
 };
 use quittance_journal::{ColdId, EventNumber, Generation, Key, Scope, Step, UpdateId};
 use quittance_monitor::Tip;
@@ -155,6 +156,11 @@ impl ChannelManager {
     pub fn signer_keys_id(&self, peer: &NodeId, message: &Message) -> Option<[u8; 32]> {
         self.channel_of(peer, message)
             .map(|channel| channel.state().facts.signer_keys_id)
+    }
+
+    /// What is known of a channel's commitment that follows on one that a message has moved on ([`NextCommitment::moved_by`]).
+    pub fn next_commitment(&self, (channel, owner): (ChannelId, Side)) -> Option<NextCommitment> {
+        self.channel(&channel)?.next_commitment(owner)
     }
 
     /// The record that the driver reads before it hands over a command: what is known of a payment that ended long ago.

@@ -29,7 +29,8 @@ pub(crate) enum Operation {
 /// Each with its name, and how often a payment alone asks for it, both nodes of a hop together.
 ///
 /// The counts are those of the calls of libsecp256k1 in `quittance-payments-bench payments 200 'direct, one'`, which `perf` counts by
-/// probes, and twice those are the calls of a payment over two hops, but for one multiplication more; LDK's in the anchors are 12 signatures, 6 verifications, 24 multiplications, 54 keys and 3 agreements.
+/// probes, and twice those are the calls of a payment over two hops, but for one multiplication more; LDK's in the anchors are 12
+/// signatures, 6 verifications, 24 multiplications, 54 keys and 3 agreements.
 const OPERATIONS: [(Operation, &str, u32); 7] = [
     (Operation::Sign, "signature", 6),
     (Operation::Verify, "verification", 6),

@@ -183,9 +183,7 @@ impl Driver {
                     message,
                     attached,
                 })?;
-                if let Some((channel, owner)) = moved
-                    && let Some(next) = self.manager.channel(&channel).and_then(|it| it.next_commitment(owner))
-                {
+                if let Some(next) = moved.and_then(|moved| self.manager.next_commitment(moved)) {
                     self.deriving.prepare(next);
                 }
                 Ok(())
