@@ -46,23 +46,22 @@ impl LocalSigner {
             broadcaster,
             point,
             htlc_outputs,
-            point_after,
+            number_of_ours,
         } = next;
         let place = (terms.funding_outpoint, broadcaster);
         if self.keys_ahead.lock().asked_for.get(&place) == Some(&point) {
             return;
         }
-        let after = point_after.map(|number| (number, self.commitment_seed(signer_keys_id).point(number)));
-        let keys = if after.is_some() {
-            CommitmentKeys::derive(&terms, broadcaster, point, htlc_outputs)
+        let (keys, after) = if let Some(number) = number_of_ours {
+            let (seed, after) = (self.commitment_seed(signer_keys_id), number.next());
+            let keys = seed.keys_of_ours(&terms, broadcaster, (number, point), htlc_outputs);
+            (keys, Some((after, seed.point(after))))
         } else {
             let secrets = self.channel(signer_keys_id).keys;
-            secrets.keys_of_theirs(&terms, broadcaster, point, htlc_outputs)
+            (secrets.keys_of_theirs(&terms, broadcaster, point, htlc_outputs), None)
         };
         let mut prepared = self.keys_ahead.lock();
-        if let Some(after) = after {
-            prepared.points.insert(signer_keys_id, after);
-        }
+        prepared.points.extend(after.map(|after| (signer_keys_id, after)));
         prepared.keys.insert(place, OfOne { terms, keys });
     }
 
@@ -186,7 +185,7 @@ mod tests {
             broadcaster: Role::Opener,
             point: signer.channel(KEYS_ID).seed.point(CommitmentNumber(number)),
             htlc_outputs,
-            point_after: Some(CommitmentNumber(number + 1)),
+            number_of_ours: Some(CommitmentNumber(number)),
         }
     }
 
@@ -266,7 +265,7 @@ mod tests {
         let outputs = [HtlcOutputs::None, HtlcOutputs::Some];
         for (number, (guessed, htlcs)) in (1..).zip(outputs.iter().flat_map(|one| [0, 3].map(|count| (*one, count)))) {
             let next = NextCommitment {
-                point_after: None,
+                number_of_ours: None,
                 ..next(&ours, &terms, number, guessed)
             };
             let mut contents = contents(next.point, CommitmentNumber(number));
@@ -284,7 +283,7 @@ mod tests {
             // Those of our own next one are another matter.
             theirs.prepare(NextCommitment {
                 broadcaster: Role::Accepter,
-                point_after: Some(CommitmentNumber(number + 1)),
+                number_of_ours: Some(CommitmentNumber(number)),
                 ..next
             });
             assert_eq!(theirs.countersign(&template), signed);

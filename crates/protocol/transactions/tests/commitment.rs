@@ -259,17 +259,19 @@ fn the_feerate_has_no_effect_where_commitments_pay_no_fee() {
 }
 
 #[test]
-fn the_signer_derives_the_same_keys_of_the_other_sides_commitment() {
+fn signers_derive_the_same_keys_of_a_commitment_by_what_they_know() {
     let channel = Channel::new(CommitmentFormat::Anchors);
     for broadcaster in [Role::Opener, Role::Accepter] {
         for number in [0, 7, 300] {
-            let point = Channel::seed(broadcaster).point(CommitmentNumber(number));
+            let (seed, number) = (Channel::seed(broadcaster), CommitmentNumber(number));
+            let point = seed.point(number);
             for htlc_outputs in [HtlcOutputs::None, HtlcOutputs::Some] {
                 let signer = channel.secrets(broadcaster.other());
-                assert_eq!(
-                    signer.keys_of_theirs(&channel.terms, broadcaster, point, htlc_outputs),
-                    CommitmentKeys::derive(&channel.terms, broadcaster, point, htlc_outputs)
-                );
+                let keys = CommitmentKeys::derive(&channel.terms, broadcaster, point, htlc_outputs);
+                let theirs = signer.keys_of_theirs(&channel.terms, broadcaster, point, htlc_outputs);
+                assert_eq!(theirs, keys, "as who signs it derives them");
+                let ours = seed.keys_of_ours(&channel.terms, broadcaster, (number, point), htlc_outputs);
+                assert_eq!(ours, keys, "as its owner derives them");
             }
         }
     }
