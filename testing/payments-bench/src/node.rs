@@ -437,10 +437,18 @@ impl Node {
         !self.work.is_empty()
     }
 
-    /// Signs, while the store's thread writes, what will be sent once it has; then derives keys that will be needed.
-    pub fn work_ahead(&mut self) {
-        let (signer, ahead) = (&self.signer, &mut self.ahead);
-        std::mem::take(&mut self.work).do_it(signer, |work| signer.sign_ahead(work, ahead));
+    /// Signs, while the store's thread writes, what will be sent once it has.
+    pub fn sign_ahead(&mut self) {
+        for work in self.work.to_sign.drain(..) {
+            self.signer.sign_ahead(work, &mut self.ahead);
+        }
+    }
+
+    /// Derives keys that will be needed.
+    pub fn derive_ahead(&mut self) {
+        for next in self.work.to_prepare.drain(..) {
+            self.signer.prepare(next);
+        }
     }
 
     /// 32 bytes, other ones each time.

@@ -32,16 +32,6 @@ impl Work {
     pub(crate) const fn is_empty(&self) -> bool {
         self.to_sign.is_empty() && self.to_prepare.is_empty()
     }
-
-    /// Does all of it here.
-    pub(crate) fn do_it(self, signer: &LocalSigner, mut signed: impl FnMut(SigningAhead)) {
-        for work in self.to_sign {
-            signed(work);
-        }
-        for next in self.to_prepare {
-            signer.prepare(next);
-        }
-    }
 }
 
 #[derive(Default)]

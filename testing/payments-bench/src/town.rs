@@ -340,7 +340,8 @@ impl Town {
     }
 
     fn release(&mut self, node: usize) -> Outcome<bool> {
-        self.nodes[node].work_ahead();
+        self.nodes[node].sign_ahead();
+        self.nodes[node].derive_ahead();
         let out = self.nodes[node].let_out()?;
         let is_busy = !out.is_empty();
         for effect in out {

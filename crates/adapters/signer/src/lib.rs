@@ -34,7 +34,7 @@ use bitcoin::hashes::{Hash, HashEngine, Hmac, HmacEngine, sha256};
 use quittance_channel::opening::NewChannelKeys;
 use quittance_channel::{Attached, ChannelEffect, CommitmentToSign, Need, ReceivedOnion, SecretCheck};
 use quittance_manager::Outgoing;
-use quittance_onion::{Failure, OnionHash, OnionPacket, SharedSecret, peel};
+use quittance_onion::{Failure, OnionHash, OnionPacket, peel_with_key};
 use quittance_primitives::{CommitmentNumber, NodeId};
 use quittance_transactions::signing::ChannelSecretKeys;
 use quittance_transactions::{CommitmentSeed, CommitmentSignatures};
@@ -195,13 +195,8 @@ impl LocalSigner {
             failure_code: failure.code().0,
             sha256_of_onion: packet.sha256(),
         };
-        let key = match packet.public_key() {
-            Ok(key) => key,
-            Err(error) => return malformed(&Failure::of_onion(error, OnionHash(packet.sha256()))),
-        };
-        let secret = SharedSecret::agree(&key, &self.node);
-        match peel(&packet, &secret, &add.payment_hash.0) {
-            Ok(peeled) => ReceivedOnion::Peeled {
+        match peel_with_key(&packet, &self.node, &add.payment_hash.0) {
+            Ok((secret, peeled)) => ReceivedOnion::Peeled {
                 shared_secret: secret.to_bytes(),
                 payload: peeled.payload,
                 next_packet: peeled
