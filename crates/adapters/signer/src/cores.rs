@@ -54,7 +54,7 @@ impl Cores {
             done.lock().unwrap_or_else(PoisonError::into_inner).append(&mut own);
         };
         pool.in_place_scope(|scope| {
-            for _ in 0..pool.current_num_threads() {
+            for _ in 0..pool.current_num_threads().min(items.len().div_ceil(PIECE)) {
                 scope.spawn(|_| take_pieces());
             }
             take_pieces();
@@ -70,8 +70,8 @@ impl Cores {
     }
 }
 
-/// Keeps the thread of this place on a core of its own among those that the process may use. Left to the scheduler, a thread that is woken
-/// for two milliseconds mostly waits behind who woke it, while another core has nothing to do.
+/// Keeps the thread of this place on a core of its own among those that the process may use. Left to the scheduler, it often lies behind
+/// the caller on the same core: where other programs want the cores, sharing then took twice as long as not sharing.
 #[cfg(target_os = "linux")]
 fn stay_on_a_core(place: usize) {
     use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
