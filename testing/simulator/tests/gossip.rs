@@ -297,6 +297,31 @@ fn a_public_channel_is_announced_at_six_blocks_and_no_sooner() {
     world.checker.assert_kept();
 }
 
+/// Symptom: LDK did not know what a node of ours calls itself. Cause: it drops a `node_announcement` that comes just when it has checked the
+/// channel that was announced before, and not added it yet ("No existing channels for node_announcement", by its log); and we said it once.
+#[test]
+fn what_a_node_calls_itself_is_said_again_a_minute_after_its_channel_was_announced() {
+    let (mut world, _) = with_public();
+    world.mine(3);
+    let told = |world: &World, to: usize| {
+        let sent = world.sent_lately(0, to);
+        sent.iter()
+            .filter(|message| message.name() == "node_announcement")
+            .count()
+    };
+    assert_eq!(told(&world, 1), 1);
+    wait(&mut world, 50);
+    assert_eq!(told(&world, 1), 1, "a minute is not over");
+    wait(&mut world, 10);
+    assert_eq!(told(&world, 1), 2);
+    wait(&mut world, 600);
+    assert_eq!(told(&world, 1), 2, "once");
+    let names: Vec<_> = world.sent_lately(0, 1);
+    let mut said = names.iter().filter(|message| message.name() == "node_announcement");
+    assert_eq!(said.next(), said.next(), "the same word, of the same time");
+    world.checker.assert_kept();
+}
+
 /// A wish to hear what others say from a time on, in seconds since 1970.
 fn filter(first_timestamp: u32) -> Message {
     let filter = GossipTimestampFilter {

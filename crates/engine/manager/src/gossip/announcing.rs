@@ -69,6 +69,7 @@ impl ChannelManager {
         self.tell_terms(id, audience, turn);
         if audience == Audience::NewEveryone {
             self.publish_node(turn);
+            self.gossip.relay.note_our_node(turn.context.now_ms);
         }
     }
 

@@ -34,6 +34,8 @@ pub(super) struct Relay {
     new_terms: BTreeSet<ChannelId>,
     /// When it is passed on, in milliseconds since 1970, if there is something.
     due_ms: Option<u64>,
+    /// When what our node calls itself is said again, likewise.
+    our_node_due_ms: Option<u64>,
 }
 
 /// The times of a `gossip_timestamp_filter`, in seconds since 1970.
@@ -76,6 +78,12 @@ impl Relay {
         self.due_ms.get_or_insert(now_ms.saturating_add(PAUSE_MS));
     }
 
+    /// A channel of ours was announced, and what our node calls itself was said behind it: too soon for a peer that still checks the channel, and
+    /// drops the word of a node without one.
+    pub(super) fn note_our_node(&mut self, now_ms: u64) {
+        self.our_node_due_ms = Some(now_ms.saturating_add(PAUSE_MS));
+    }
+
     /// A peer calls itself something new, or is new to others.
     pub(super) fn note_node(&mut self, node: NodeId, now_ms: u64) {
         self.new_nodes.insert(node);
@@ -106,6 +114,7 @@ impl ChannelManager {
     pub(crate) fn pass_on(&mut self, turn: &mut Turn<'_>) {
         self.keep_waiting_updates(turn);
         self.keep_waiting_nodes(turn);
+        self.repeat_our_node(turn);
         let relay = &mut self.gossip.relay;
         if relay.due_ms.is_none_or(|due| turn.context.now_ms < due) {
             return;
@@ -131,6 +140,14 @@ impl ChannelManager {
         let public: BTreeSet<_> = self.public_peers().collect();
         self.gossip.relay.nodes.retain(|peer, _| public.contains(peer));
         self.gossip.relay.hearings.retain(|peer, _| public.contains(peer));
+    }
+
+    fn repeat_our_node(&mut self, turn: &mut Turn<'_>) {
+        let due = &mut self.gossip.relay.our_node_due_ms;
+        if due.take_if(|due| turn.context.now_ms >= *due).is_some() && !self.announced_channels(turn).is_empty() {
+            mark!("gossip: what our node calls itself is said again");
+            self.publish_node(turn);
+        }
     }
 
     /// What a peer of ours calls itself goes to `to`, if it is known.
