@@ -1,10 +1,12 @@
 //! The connection is cut inside a payment, after each so many bytes of what a side says in it.
 
+use std::time::Duration;
+
 use quittance_town::Outcome;
 
 use super::{Effort, even, strangers};
 use crate::link::Link;
-use crate::world::{By, Tools, World};
+use crate::world::{By, Tools, World, wait_for};
 
 /// Ours and LDK's, with a link between them that can be cut.
 pub(crate) fn linked(tools: &Tools) -> Outcome<World> {
@@ -24,12 +26,13 @@ pub(crate) fn at_bytes(world: &mut World, effort: &Effort) -> Outcome<String> {
     let places = effort.count(2, 40);
     let mut cuts = 0;
     for payer in [By::Ours, By::Ldk] {
-        let before = world.passed()?;
+        let before = world.wait_for_silence()?;
         world.pay_between(payer)?;
-        let after = world.passed()?;
+        let after = world.wait_for_silence()?;
         for (side, said) in [(By::Ours, after.0 - before.0), (By::Ldk, after.1 - before.1)] {
             for place in 0..places {
                 let bytes = 1 + said * u64::from(place) / u64::from(places);
+                world.wait_for_silence()?;
                 world.link()?.cut_after(side, bytes);
                 let told = |why: Box<dyn std::error::Error>| {
                     format!("{payer:?} pays, and {bytes} of some {said} bytes of {side:?} pass: {why}")
@@ -56,6 +59,19 @@ impl World {
     fn passed(&self) -> Outcome<(u64, u64)> {
         let link = self.link()?;
         Ok((link.passed(By::Ours), link.passed(By::Ldk)))
+    }
+
+    /// Waits until neither says anything more, and returns what they have said: an HTLC is gone before the last word about it is said, and
+    /// a cut in that word would come before the next payment.
+    fn wait_for_silence(&self) -> Outcome<(u64, u64)> {
+        const SILENCE: Duration = Duration::from_millis(100);
+        let mut said = self.passed()?;
+        wait_for("nothing is said", || {
+            std::thread::sleep(SILENCE);
+            let before = std::mem::replace(&mut said, self.passed()?);
+            Ok(before == said)
+        })?;
+        Ok(said)
     }
 
     /// A payment over the one channel, to the end, and until no HTLC is left.
