@@ -303,22 +303,28 @@ fn a_public_channel_is_announced_at_six_blocks_and_no_sooner() {
 fn what_a_node_calls_itself_is_said_again_a_minute_after_its_channel_was_announced() {
     let (mut world, _) = with_public();
     world.mine(3);
-    let told = |world: &World, to: usize| {
-        let sent = world.sent_lately(0, to);
-        sent.iter()
-            .filter(|message| message.name() == "node_announcement")
-            .count()
-    };
-    assert_eq!(told(&world, 1), 1);
+    assert_eq!(count(&world, 0, "node_announcement"), 1);
     wait(&mut world, 50);
-    assert_eq!(told(&world, 1), 1, "a minute is not over");
+    assert_eq!(count(&world, 0, "node_announcement"), 1, "a minute is not over");
     wait(&mut world, 10);
-    assert_eq!(told(&world, 1), 2);
+    assert_eq!(count(&world, 0, "node_announcement"), 2);
     wait(&mut world, 600);
-    assert_eq!(told(&world, 1), 2, "once");
-    let names: Vec<_> = world.sent_lately(0, 1);
-    let mut said = names.iter().filter(|message| message.name() == "node_announcement");
+    assert_eq!(count(&world, 0, "node_announcement"), 2, "once");
+    let said = world.sent_lately(0, 1);
+    let mut said = said.iter().filter(|message| message.name() == "node_announcement");
     assert_eq!(said.next(), said.next(), "the same word, of the same time");
+    world.checker.assert_kept();
+}
+
+#[test]
+fn a_node_whose_channel_is_gone_by_then_says_nothing_again() {
+    let (mut world, channel) = with_public();
+    world.mine(3);
+    world.checker.closable = true;
+    world.command(0, Command::ForceClose(channel));
+    world.settle();
+    wait(&mut world, 60);
+    assert_eq!(count(&world, 0, "node_announcement"), 1);
     world.checker.assert_kept();
 }
 

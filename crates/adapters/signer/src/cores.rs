@@ -41,15 +41,12 @@ impl Cores {
         let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
         let take_pieces = || {
             let mut own = Vec::new();
-            loop {
-                let first = next.fetch_add(PIECE, Ordering::Relaxed);
-                let Some(piece) = items
-                    .get(first..items.len().min(first + PIECE))
-                    .filter(|piece| !piece.is_empty())
-                else {
-                    break;
-                };
-                own.push((first, work(first, piece)));
+            let take = || {
+                let place = next.fetch_add(1, Ordering::Relaxed);
+                Some((place, items.chunks(PIECE).nth(place)?))
+            };
+            while let Some((place, piece)) = take() {
+                own.push((place, work(place * PIECE, piece)));
             }
             done.lock().unwrap_or_else(PoisonError::into_inner).append(&mut own);
         };
@@ -60,7 +57,7 @@ impl Cores {
             take_pieces();
         });
         let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
-        done.sort_unstable_by_key(|(first, _)| *first);
+        done.sort_unstable_by_key(|(place, _)| *place);
         done.into_iter().map(|(_, one)| one).collect()
     }
 

@@ -120,7 +120,7 @@ impl HtlcKeys {
 }
 
 fn add_tweak(basepoint: &PublicKey, tweak: &Scalar) -> PublicKey {
-    // What `add_exp_tweak` gives. The tweak is no secret; but the generator has tables of its own, so that this is quicker by a seventh.
+    // What `add_exp_tweak` gives. The tweak is no secret; but the generator has tables of its own, so that this is quicker by up to a sixth.
     let multiple = SecretKey::from_slice(&tweak.to_be_bytes()).map(|tweak| tweak.public_key(SECP256K1));
     multiple
         .and_then(|multiple| basepoint.combine(&multiple))
