@@ -20,7 +20,12 @@ impl Deriving {
     pub fn start(signer: LocalSigner) -> Self {
         let (commitments, waiting) = sync_channel(WAITING_MAX);
         let thread = std::thread::Builder::new().name("keys".to_owned());
-        let _ = thread.spawn(move || waiting.into_iter().for_each(|next| signer.prepare(next)));
+        let _ = thread.spawn(move || {
+            quittance_transactions::generator::prepare();
+            for next in waiting {
+                signer.prepare(next);
+            }
+        });
         Self { commitments }
     }
 

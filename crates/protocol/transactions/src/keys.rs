@@ -5,8 +5,9 @@
 //! private counterparts are in [`crate::signing`].
 
 use bitcoin::hashes::{Hash, HashEngine, sha256};
-use secp256k1::{PublicKey, SECP256K1, Scalar, SecretKey};
+use secp256k1::{PublicKey, SECP256K1, Scalar};
 
+use crate::generator::add_public_multiple;
 use crate::{ChannelTerms, Htlc, Role};
 
 /// The five public keys that a side gives in `open_channel` or `accept_channel` (BOLT 2).
@@ -113,23 +114,16 @@ impl HtlcKeys {
         let countersignatory_tweak = key_tweak(point, &other.htlc_basepoint);
         Self {
             broadcaster: derive_public_key(&own.htlc_basepoint, point),
-            countersignatory: add_tweak(&other.htlc_basepoint, &countersignatory_tweak),
+            countersignatory: add_public_multiple(&other.htlc_basepoint, &countersignatory_tweak)
+                .expect(NEVER_DEGENERATE),
             countersignatory_tweak,
         }
     }
 }
 
-fn add_tweak(basepoint: &PublicKey, tweak: &Scalar) -> PublicKey {
-    // What `add_exp_tweak` gives. The tweak is no secret; but the generator has tables of its own, so that this is quicker by up to a sixth.
-    let multiple = SecretKey::from_slice(&tweak.to_be_bytes()).map(|tweak| tweak.public_key(SECP256K1));
-    multiple
-        .and_then(|multiple| basepoint.combine(&multiple))
-        .expect(NEVER_DEGENERATE)
-}
-
 /// `basepoint + SHA256(per_commitment_point || basepoint) * G` (BOLT 3, key derivation).
 pub fn derive_public_key(basepoint: &PublicKey, per_commitment_point: &PublicKey) -> PublicKey {
-    add_tweak(basepoint, &key_tweak(per_commitment_point, basepoint))
+    add_public_multiple(basepoint, &key_tweak(per_commitment_point, basepoint)).expect(NEVER_DEGENERATE)
 }
 
 /// `revocation_basepoint * SHA256(revocation_basepoint || per_commitment_point)

@@ -72,6 +72,7 @@ mod commitment_scripts;
 pub mod fees;
 mod format;
 pub mod funding;
+pub mod generator;
 pub mod interactive;
 pub mod keys;
 mod obscured_number;

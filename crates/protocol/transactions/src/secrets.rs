@@ -8,7 +8,9 @@ use std::fmt;
 
 use bitcoin::hashes::{Hash, sha256};
 use quittance_primitives::CommitmentNumber;
-use secp256k1::{PublicKey, SECP256K1, SecretKey};
+use secp256k1::{PublicKey, SECP256K1, Scalar, SecretKey};
+
+use crate::generator::public_multiple;
 
 /// The secret behind one commitment's point: whoever reveals it has revoked that commitment. It is not shown by `Debug`.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -71,9 +73,10 @@ impl PerCommitmentSecret {
         Ok(self.private_key()?.public_key(SECP256K1))
     }
 
-    /// Whether this is the secret of `point`: what `revoke_and_ack` must satisfy (BOLT 2).
+    /// Whether this is the secret of `point`: what `revoke_and_ack` must satisfy (BOLT 2). For one that was revealed: the time that it
+    /// takes depends on the secret.
     pub fn is_secret_of(&self, point: &PublicKey) -> bool {
-        self.point() == Ok(*point)
+        Scalar::from_be_bytes(self.0).is_ok_and(|number| public_multiple(&number) == Some(*point))
     }
 }
 
