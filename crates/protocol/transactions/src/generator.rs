@@ -41,14 +41,16 @@ pub fn public_multiple(number: &Scalar) -> Option<PublicKey> {
 
 /// `point + number * G`, or `None` where that is infinity. The time that it takes depends on `number`: never give it a secret.
 pub fn add_public_multiple(point: &PublicKey, number: &Scalar) -> Option<PublicKey> {
-    sum(&[point], number)
+    sum(&[*point], number)
 }
 
-fn sum(first: &[&PublicKey], number: &Scalar) -> Option<PublicKey> {
+fn sum(first: &[PublicKey], number: &Scalar) -> Option<PublicKey> {
     let digits = number.to_be_bytes().into_iter().rev().map(usize::from);
     let multiples = MULTIPLES.chunks_exact(OF_A_BYTE).zip(digits);
     let multiples = multiples.filter_map(|(of_a_byte, digit)| of_a_byte.get(digit.checked_sub(1)?));
-    let terms: Vec<_> = first.iter().copied().chain(multiples).collect();
+    // Copied first: so all are on their way from memory at once, and no addition waits for the next.
+    let terms: Vec<PublicKey> = first.iter().chain(multiples).copied().collect();
+    let terms: Vec<&PublicKey> = terms.iter().collect();
     PublicKey::combine_keys(&terms).ok()
 }
 
