@@ -46,6 +46,16 @@ enum Contender {
     Ours,
 }
 
+impl Contender {
+    /// How many payments it makes for each of LDK's: so that who makes more of them in a second has about as long as the others.
+    const fn pace(self, work: &Work) -> u64 {
+        match (self, work.kept, work.at_once) {
+            (Self::Bare | Self::Ours, Kept::OnDisk, 1) => 4,
+            _ => 1,
+        }
+    }
+}
+
 /// One contender's costs in one round, each of one payment.
 struct Sample {
     per_second: f64,
@@ -184,11 +194,18 @@ impl Arena {
             self.pay(*contender, work, count / 4 + 1)?;
         }
         let mut rounds: Vec<Vec<Sample>> = Vec::new();
-        for round in 0..plan.rounds {
+        // One at a time few are made in a round, and what disturbs one weighs more.
+        let rounds_of_each = if work.at_once == 1 {
+            2 * plan.rounds + 1
+        } else {
+            plan.rounds
+        };
+        for round in 0..rounds_of_each {
             let mut samples: Vec<Option<Sample>> = contenders.iter().map(|_| None).collect();
             for turn in 0..contenders.len() {
                 let place = (turn + round) % contenders.len();
-                samples[place] = Some(self.sample(contenders[place], work, count)?);
+                let contender = contenders[place];
+                samples[place] = Some(self.sample(contender, work, count * contender.pace(work))?);
             }
             rounds.push(samples.into_iter().flatten().collect());
         }
@@ -342,10 +359,14 @@ impl Judged<'_> {
         }
     }
 
-    /// Judges a processor time, and shows beside it how many times that of the bare work it is, where that was done.
+    /// Judges a processor time, and shows beside it what it was in the round that others disturbed least, and how many times that of the
+    /// bare work it is, where that was done.
     fn judge_processor(&mut self, what: &str, bound: f64, figure: fn(&Sample) -> f64) {
         let ours = self.ours(figure);
         self.judge(what, Bound::AtMost(bound), "ms", ours);
+        let of_each_round = self.rounds.iter().filter_map(|samples| samples.last().map(figure));
+        let least = of_each_round.fold(f64::INFINITY, f64::min);
+        self.judge(&format!("{what}, the least of a round"), Bound::None, "ms", least);
         if let Some(bare) = self.place_of_bare() {
             let ratio = |samples: &Vec<Sample>| samples.last().map_or(0.0, figure) / figure(&samples[bare]);
             let to_bare = median(self.rounds.iter().map(ratio));
