@@ -17,12 +17,12 @@ const OF_A_BYTE: usize = 255;
 /// The multiples for each byte, from the least: 522 kB.
 static MULTIPLES: LazyLock<Vec<PublicKey>> = LazyLock::new(|| {
     let mut multiples = Vec::with_capacity(BYTES * OF_A_BYTE);
-    let mut unit = SecretKey::from_slice(&ONE).expect(IN_THE_GROUP).public_key(SECP256K1);
+    let mut unit = SecretKey::from_slice(&ONE).expect(NEVER_INFINITY).public_key(SECP256K1);
     for _ in 0..BYTES {
         let mut multiple = unit;
         for _ in 0..OF_A_BYTE {
             multiples.push(multiple);
-            multiple = multiple.combine(&unit).expect(IN_THE_GROUP);
+            multiple = multiple.combine(&unit).expect(NEVER_INFINITY);
         }
         unit = multiple;
     }
@@ -54,4 +54,4 @@ fn sum(first: &[PublicKey], number: &Scalar) -> Option<PublicKey> {
     PublicKey::combine_keys(&terms).ok()
 }
 
-const IN_THE_GROUP: &str = "no multiple by less than the order of the group is infinity";
+const NEVER_INFINITY: &str = "the order of the group, a prime, divides no byte times a power of two";
